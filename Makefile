@@ -1,0 +1,37 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test lint bench queries clean
+
+demo: $(VENV)/.core  ## Install the core into .venv and show real failure modes of a real classifier
+	$(BIN)/prime-sql demo
+
+test: $(VENV)/.test  ## Install what the tests need into .venv and run them all
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.test  ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/.test  ## Time the search on three generated data sets against a NumPy reference
+	$(BIN)/python -m benchmarks $(ARGS)
+
+queries/README.md: $(VENV)/.core $(shell find queries -name '*.sql')  ## List the SQL files from their headers
+	$(BIN)/python -m prime_sql.queries > $@
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "prime_sql needs Python 3.11 or newer; make PYTHON=/path/to/python3.11"'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.core: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	touch $@
+
+$(VENV)/.test: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test]'
+	touch $@ $(VENV)/.core
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,35 @@
+"""PRIME as declarative analytics: where does this model fail, in words?"""
+
+__version__ = "0.1.0"
+
+from prime_sql.errors import (
+    InputError,
+    OptionError,
+    PrimeSqlError,
+    QueryError,
+    StoredCountsError,
+    WarehouseError,
+)
+from prime_sql.inputs import InputWarning
+from prime_sql.options import Options
+from prime_sql.results import Relation, Run, open_run, runs
+from prime_sql.search import Progress, search
+from prime_sql.warehouse import Statement
+
+__all__ = [
+    "InputError",
+    "InputWarning",
+    "OptionError",
+    "Options",
+    "PrimeSqlError",
+    "Progress",
+    "QueryError",
+    "Relation",
+    "Run",
+    "Statement",
+    "StoredCountsError",
+    "WarehouseError",
+    "open_run",
+    "runs",
+    "search",
+]

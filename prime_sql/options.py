@@ -1,0 +1,173 @@
+"""The options of a search: frozen, checked once, and the same in Python, CLI and `runs`."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from prime_sql.errors import OptionError, did_you_mean
+
+LARGEST_MAX_TAGS = 6
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Everything that decides which failure modes a search returns.
+
+    Parameters
+    ----------
+    max_tags
+        Largest tag set, 1 to 6 (the paper's *l*).
+    min_images
+        Fewest images that carry all tags of the set (*s*).
+    min_drop
+        Accuracy of the class minus accuracy on the set, at least (*a*), a fraction.
+    necessity
+        By how much accuracy must rise when any one tag is left out: (b2, b3, b4), fractions.
+        Larger sets reuse the last value; a single tag needs none.
+    min_tag_images
+        A tag counts in a class from so many images on; `min_images` when None.
+    group_by
+        The columns whose values make the class: ``label``, ``prediction`` or any others.
+    error
+        SQL condition that is true where the model is wrong; ``label <> prediction`` when None.
+    where
+        SQL condition on the predictions; other rows are left out.
+    image_id, label, prediction, tag, score
+        What these columns are called in the input tables.
+    min_score
+        Tags with a lower score (or none) are left out.
+    wide
+        The tags table has one boolean or 0/1 column per tag.
+
+    Raises
+    ------
+    OptionError
+        When a value is out of range; the message names the option.
+
+    Notes
+    -----
+    Defaults are those of the PRIME paper (ICLR 2024), section 3.
+    """
+
+    max_tags: int = 4
+    min_images: int = 30
+    min_drop: float = 0.30
+    necessity: tuple[float, ...] = (0.10, 0.05, 0.025)
+    min_tag_images: int | None = None
+    group_by: tuple[str, ...] = ("label",)
+    error: str | None = None
+    where: str | None = None
+    image_id: str = "image_id"
+    label: str = "label"
+    prediction: str = "prediction"
+    tag: str = "tag"
+    score: str = "score"
+    min_score: float | None = None
+    wide: bool = False
+
+    def __post_init__(self) -> None:
+        set_ = object.__setattr__  # frozen: the only way to store a normalised value
+        for name in ("max_tags", "min_images"):
+            set_(self, name, _whole(name, getattr(self, name)))
+        if self.max_tags > LARGEST_MAX_TAGS:
+            raise OptionError(f"max_tags must be at most {LARGEST_MAX_TAGS}, got {self.max_tags}")
+        if self.min_tag_images is not None:
+            set_(self, "min_tag_images", _whole("min_tag_images", self.min_tag_images))
+        set_(self, "min_drop", _number("min_drop", self.min_drop))
+        if not 0.001 <= self.min_drop <= 1:
+            raise OptionError(f"min_drop must be between 0.001 and 1, got {self.min_drop:g}")
+        set_(self, "necessity", _fractions("necessity", self.necessity))
+        set_(self, "group_by", _names("group_by", self.group_by))
+        for name in ("image_id", "label", "prediction", "tag", "score"):
+            _text(name, getattr(self, name))
+        for name in ("error", "where"):
+            if getattr(self, name) is not None:
+                _text(name, getattr(self, name))
+        if self.min_score is not None:
+            set_(self, "min_score", _number("min_score", self.min_score))
+        if not isinstance(self.wide, bool):
+            raise OptionError(f"wide must be True or False, got {self.wide!r}")
+        if self.wide and self.min_score is not None:
+            raise OptionError("min_score needs a long tags table; a wide one has no scores")
+
+    @property
+    def tag_images(self) -> int:
+        """Images from which on a tag counts in a class (the paper's threshold for T_c)."""
+        return self.min_images if self.min_tag_images is None else self.min_tag_images
+
+    def necessity_of(self, tag_count: int) -> float:
+        """Return b_k for sets of `tag_count` tags; b_1 is 0, the last value is reused."""
+        if tag_count == 1:
+            return 0.0
+        return self.necessity[min(tag_count - 2, len(self.necessity) - 1)]
+
+    def replace(self, **changes: Any) -> Options:
+        """Return a copy with some options changed, checked again."""
+        return Options.of(**{**dataclasses.asdict(self), **changes})
+
+    @classmethod
+    def of(cls, **values: Any) -> Options:
+        """Build options by name; a misspelt name gets a suggestion."""
+        known = [field.name for field in dataclasses.fields(cls)]
+        for name in values:
+            if name not in known:
+                raise OptionError(f"there is no option {name!r}.{did_you_mean(name, known)}")
+        return cls(**values)
+
+    def to_json(self) -> str:
+        """Return the options as one JSON object, keys sorted."""
+        return json.dumps(dataclasses.asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> Options:
+        """Read what `to_json` wrote."""
+        return cls.of(**json.loads(text))
+
+
+def _whole(name: str, value: Any, lowest: int = 1) -> int:
+    # bool is an int in Python, but nobody means min_images=True.
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value != int(value):
+        raise OptionError(f"{name} must be a whole number, got {value!r}")
+    if value < lowest:
+        raise OptionError(f"{name} must be at least {lowest}, got {value}")
+    return int(value)
+
+
+def _number(name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise OptionError(f"{name} must be a finite number, got {value!r}")
+    return float(value)
+
+
+def _fractions(name: str, values: Any) -> tuple[float, ...]:
+    values = (values,) if isinstance(values, (int, float)) else values
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise OptionError(f"{name} must be numbers such as (0.10, 0.05, 0.025), got {values!r}")
+    fractions = tuple(_number(name, value) for value in values)
+    if not fractions:
+        raise OptionError(f"{name} needs at least one number, for sets of two tags")
+    for value in fractions:
+        if not 0 <= value <= 1:
+            raise OptionError(f"{name} must lie between 0 and 1, got {value:g}")
+    return fractions
+
+
+def _names(name: str, values: Any) -> tuple[str, ...]:
+    values = tuple(part.strip() for part in values.split(",")) if isinstance(values, str) else values
+    names = tuple(_text(name, value) for value in values)
+    if not names:
+        raise OptionError(f"{name} needs at least one column")
+    if len(set(names)) < len(names):
+        raise OptionError(f"{name} names a column twice: {', '.join(names)}")
+    return names
+
+
+def _text(name: str, value: Any) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise OptionError(f"{name} must be non-empty text, got {value!r}")
+    return value

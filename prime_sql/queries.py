@@ -1,0 +1,161 @@
+"""Find, read and render the SQL files of `queries/`.
+
+A file holds one question. Its header, the comment lines at the top, is data: the question on
+the first line, then ``reads:``, ``parameter NAME [= DEFAULT]:`` and ``returns:`` entries. A folder
+named after a dialect overrides a file of the same path.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import sqlglot.expressions as sge
+
+from prime_sql.errors import QueryError, did_you_mean
+
+# An installed package carries the files inside it; a checkout has them beside the package.
+_PACKAGED = Path(__file__).parent / "queries"
+FOLDER = _PACKAGED if _PACKAGED.is_dir() else Path(__file__).parent.parent / "queries"
+
+_ENTRY = re.compile(r"^(reads|returns|parameter (?P<name>\w+)(?: = (?P<default>[^:]*))?): (?P<text>.*)$")
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of a question; a default of None means that it must be given."""
+
+    name: str
+    default: str | None
+    text: str
+
+
+@dataclass(frozen=True)
+class Query:
+    """One file of `queries/`: its header as data, and its template."""
+
+    name: str
+    path: Path
+    question: str
+    reads: str
+    returns: str
+    parameters: tuple[Parameter, ...]
+    template: str
+
+    def render(self, dialect: str = "duckdb", **values: Any) -> str:
+        """Return the SQL text, with `values` put in through the two quoting filters.
+
+        Raises
+        ------
+        QueryError
+            When a declared parameter is missing or an undeclared one is given.
+        """
+        known = [parameter.name for parameter in self.parameters]
+        for name in values:
+            if name not in known:
+                hint = did_you_mean(name, known) or f" It has: {', '.join(known) or 'none'}."
+                raise QueryError(f"{self.name} has no parameter {name!r}.{hint}")
+        for parameter in self.parameters:
+            if parameter.name not in values:
+                if parameter.default is None:
+                    raise QueryError(
+                        f"{self.name} needs the parameter {parameter.name!r}: {parameter.text}"
+                    )
+                values[parameter.name] = parameter.default
+        try:
+            return _environment(dialect).from_string(self.template).render(values).strip()
+        except jinja2.UndefinedError as error:
+            raise QueryError(f"{self.path.name}: {error}") from error
+
+
+def find(name: str, dialect: str = "duckdb") -> Query:
+    """Return the query ``folder/name``, or its override for `dialect`.
+
+    File names carry a number for reading order (``search/03_classes.sql``) that callers leave out.
+    """
+    folder, _, stem = name.rpartition("/")
+    for base in (FOLDER / dialect / folder, FOLDER / folder):
+        for path in sorted(base.glob("*.sql")):
+            if _stem(path) == stem:
+                return _read(path)
+    known = names(folder)
+    raise QueryError(
+        f"there is no question {stem!r}.{did_you_mean(stem, known)} Known: {', '.join(known)}."
+    )
+
+
+def names(folder: str) -> list[str]:
+    """Return the names of the queries in a folder, in reading order."""
+    return [_stem(path) for path in sorted((FOLDER / folder).glob("*.sql"))]
+
+
+def all_queries() -> list[Query]:
+    """Return every query there is, overrides included, in the order of the folder listing."""
+    return [_read(path) for path in sorted(FOLDER.rglob("*.sql"))]
+
+
+def identifier(name: str, dialect: str = "duckdb") -> str:
+    """Quote a name (column, table) for `dialect`."""
+    return sge.to_identifier(name, quoted=True).sql(dialect)
+
+
+def literal(value: str | int | float | None, dialect: str = "duckdb") -> str:
+    """Write a value as a literal of `dialect`."""
+    return sge.convert(value).sql(dialect)
+
+
+def _stem(path: Path) -> str:
+    return re.sub(r"^\d+_", "", path.stem)
+
+
+@cache
+def _read(path: Path) -> Query:
+    lines = path.read_text(encoding="utf-8").splitlines()
+    header = []
+    for line in lines:
+        if not line.startswith("--"):
+            break
+        header.append(line.removeprefix("--"))
+    entries: list[str] = []
+    for line in header:
+        # A line indented further belongs to the entry above it.
+        if line.startswith("   ") and entries:
+            entries[-1] += " " + line.strip()
+        else:
+            entries.append(line.strip())
+    question: list[str] = []
+    reads = returns = ""
+    parameters = []
+    for entry in entries:
+        match = _ENTRY.match(entry)
+        if match is None:
+            question.append(entry)
+        elif match["name"]:
+            parameters.append(Parameter(match["name"], match["default"], match["text"]))
+        elif entry.startswith("reads"):
+            reads = match["text"]
+        else:
+            returns = match["text"]
+    return Query(
+        name=_stem(path),
+        path=path,
+        question=" ".join(question),
+        reads=reads,
+        returns=returns,
+        parameters=tuple(parameters),
+        template="\n".join(lines[len(header) :]),
+    )
+
+
+@cache
+def _environment(dialect: str) -> jinja2.Environment:
+    environment = jinja2.Environment(
+        undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False
+    )
+    environment.filters["identifier"] = lambda name: identifier(name, dialect)
+    environment.filters["literal"] = lambda value: literal(value, dialect)
+    return environment

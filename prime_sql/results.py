@@ -1,0 +1,340 @@
+"""A run: its tables as lazy relations, SQL over them, and the named questions."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Self
+
+import duckdb
+import ibis
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+from ibis.backends.duckdb import Backend
+from ibis.expr.types import Table
+
+from prime_sql import queries
+from prime_sql.errors import QueryError, WarehouseError, did_you_mean
+from prime_sql.options import Options
+from prime_sql.warehouse import Database, first_line
+
+# The relations of a run, each with the order that makes its output the same every time.
+RELATIONS: dict[str, tuple[str, ...]] = {
+    "failure_modes": ("-excess_errors", "class_name", "tags", "mode_id"),
+    "tag_sets": ("class_name", "tag_count", "tags", "tag_1"),
+    "classes": ("class_name",),
+    "failure_mode_tags": ("mode_id", "tag"),
+    "failure_mode_images": ("mode_id", "image_id"),
+}
+
+
+@dataclass(frozen=True)
+class Relation:
+    """A lazy table: nothing is read before one of the ``to_…`` methods asks.
+
+    Attributes
+    ----------
+    table
+        The Ibis expression, to filter, join and aggregate further.
+    """
+
+    table: Table
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns, in order."""
+        return tuple(self.table.columns)
+
+    def to_polars(self) -> pl.DataFrame:
+        """Read all rows into a Polars data frame."""
+        return self.table.to_polars()
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Read all rows into a pandas data frame."""
+        return self.table.to_pandas()
+
+    def to_arrow(self) -> pa.Table:
+        """Read all rows into an Arrow table."""
+        return self.table.to_pyarrow()
+
+
+class Run:
+    """One complete run in a database.
+
+    Attributes
+    ----------
+    run_id
+        Its number in the database, from 1.
+    options
+        All options of the search.
+    row_counts
+        Rows by table: predictions, images, tags, tag_rows, tag_sets, failure_modes, …
+    seconds
+        Seconds by step, in the order of the steps.
+    warnings
+        What was odd about the input.
+    note
+        Why there are no failure modes, or None.
+    sources
+        Where predictions and tags came from.
+    counted_run_id
+        The run that counted: itself, or the one that `refilter` asked.
+    backend
+        The Ibis connection that the relations live on.
+    path
+        The DuckDB file, or None.
+    """
+
+    def __init__(
+        self, backend: Backend, run_id: int | None = None, *, path: Path | None = None
+    ) -> None:
+        record = _records(backend, run_id)
+        if not record:
+            where = path or "the database"
+            raise QueryError(
+                f"{where} holds no run" if run_id is None
+                else f"{where} holds no run {run_id}; `prime-sql runs` lists them"
+            )
+        self.backend = backend
+        self.path = path
+        self.run_id: int = record[-1]["run_id"]
+        self.counted_run_id: int = record[-1]["counted_run_id"]
+        self.created_at: datetime = record[-1]["created_at"]
+        self.version: str = record[-1]["version"]
+        self.note: str | None = record[-1]["note"]
+        self.options = Options.from_json(record[-1]["options"])
+        self.sources: dict[str, str] = json.loads(record[-1]["sources"])
+        self.warnings: list[str] = json.loads(record[-1]["warnings"])
+        self.row_counts: dict[str, int] = json.loads(record[-1]["row_counts"])
+        self.seconds: dict[str, float] = json.loads(record[-1]["seconds"])
+
+    def __repr__(self) -> str:
+        modes = self.row_counts["failure_modes"]
+        place = f" in {self.path}" if self.path else ""
+        return f"<Run {self.run_id}{place}: {modes:,} failure modes>"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection, so that another process can write to the file."""
+        self.backend.disconnect()
+
+    @property
+    def failure_modes(self) -> Relation:
+        """One row per failure mode, worst (most excess errors) first."""
+        return self._relation("failure_modes")
+
+    @property
+    def tag_sets(self) -> Relation:
+        """One row per counted tag set: all with enough errors to be, or lead to, a mode."""
+        return self._relation("tag_sets")
+
+    @property
+    def classes(self) -> Relation:
+        """One row per class: images, errors, accuracy."""
+        return self._relation("classes")
+
+    @property
+    def failure_mode_tags(self) -> Relation:
+        """One row per mode and tag, with the accuracy without that tag."""
+        return self._relation("failure_mode_tags")
+
+    @property
+    def failure_mode_images(self) -> Relation:
+        """One row per mode and image, to join with any table that has an image_id."""
+        return self._relation("failure_mode_images")
+
+    def _relation(self, name: str) -> Relation:
+        table = self.backend.table(name, database="prime")
+        order = [ibis.desc(key[1:]) if key[0] == "-" else key for key in RELATIONS[name]]
+        return Relation(table.filter(table.run_id == self.run_id).order_by(order))
+
+    def sql(self, query: str) -> Relation:
+        """Return the answer to an SQL query; ``failure_modes`` and the others mean this run.
+
+        Every other table of the database can be joined; ``prime.failure_modes`` holds all runs.
+
+        Raises
+        ------
+        QueryError
+            When the engine refuses the query; the message is the engine's.
+        """
+        scope = ",\n".join(
+            f"{name} as (select * from prime.{name} where run_id = {self.run_id})"
+            for name in RELATIONS
+        )
+        query = query.strip().removesuffix(";")
+        try:
+            # In parentheses on lines of their own: the query may bring its own WITH, and may end
+            # in a comment.
+            return Relation(self.backend.sql(f"with {scope}\nselect * from (\n{query}\n)"))
+        except duckdb.Error as error:
+            raise QueryError(f"{_without_scope(error, query)}") from error
+
+    def query(self, name: str, **parameters: Any) -> Relation:
+        """Answer a named question of ``queries/ask/``.
+
+        Parameters
+        ----------
+        name
+            A file there, without number and ending: ``near_misses``.
+        **parameters
+            Those that the file's header declares. Thresholds default to those of the run. A
+            `table` is the name of a table in the database or a file; where it is left out, it is
+            the one table with the column asked for.
+
+        Raises
+        ------
+        QueryError
+            When the question, a parameter or the table is unknown.
+        """
+        question = queries.find(f"ask/{name}")
+        declared = {parameter.name for parameter in question.parameters}
+        thresholds = {
+            "min_images": self.options.min_images,
+            "min_drop": self.options.min_drop,
+            "necessity": [self.options.necessity_of(size) for size in range(1, 7)],
+        }
+        values = {key: value for key, value in thresholds.items() if key in declared}
+        values |= {key: value for key, value in parameters.items() if value is not None}
+        if "table" in declared and set(values) <= declared:
+            values["table"] = self._metadata(values.get("table"), values)
+        return self.sql(question.render(**values))
+
+    def _metadata(self, name: str | None, values: dict[str, Any]) -> str:
+        """Return the quoted name of the table that a question joins with."""
+        image_id = values.get("image_id", "image_id")
+        wanted = [image_id, *(values[key] for key in ("column", "measure") if values.get(key))]
+        if name is None:
+            rows = self.backend.raw_sql(
+                "select table_schema, table_name, list(column_name) from information_schema.columns "
+                "where table_schema not in ('prime', 'information_schema', 'pg_catalog') "
+                "and table_catalog = current_database() group by all order by all"
+            ).fetchall()
+            fitting = [(schema, table) for schema, table, columns in rows if {*wanted} <= {*columns}]
+            if len(fitting) != 1:
+                found = ", ".join(table for _, table in fitting) or "none"
+                raise QueryError(
+                    f"which table has {' and '.join(map(repr, wanted))}? Found: {found}. "
+                    "Name it with the parameter table (a table of the database or a file)."
+                )
+            return ".".join(queries.identifier(part) for part in fitting[0])
+        if Path(name).is_file():
+            readers = {".parquet": "read_parquet", ".csv": "read_csv"}
+            reader = readers.get(Path(name).suffix.lower(), "read_json")
+            try:
+                table = getattr(self.backend, reader)(str(name))
+            except duckdb.Error as error:
+                raise QueryError(f"cannot read {name}: {first_line(error)}") from error
+            columns, quoted = table.columns, queries.identifier(table.get_name())
+        else:
+            schema, _, bare = name.rpartition(".")
+            known = self.backend.list_tables(database=schema or "main")
+            if bare not in known:
+                raise QueryError(f"there is no table or file {name!r}.{did_you_mean(bare, known)}")
+            columns = self.backend.table(bare, database=schema or "main").columns
+            quoted = f"{queries.identifier(schema or 'main')}.{queries.identifier(bare)}"
+        for column in wanted:
+            if column not in columns:
+                raise QueryError(f"{name} has no column {column!r}.{did_you_mean(column, columns)}")
+        return quoted
+
+    def refilter(
+        self,
+        *,
+        min_drop: float | None = None,
+        min_images: int | None = None,
+        necessity: tuple[float, ...] | None = None,
+        max_tags: int | None = None,
+        min_tag_images: int | None = None,
+    ) -> Run:
+        """Return a new run with other thresholds, answered from the stored counts.
+
+        The result equals a new search with these options; thresholds left out stay as they are.
+
+        Raises
+        ------
+        StoredCountsError
+            When the stored counts do not suffice: the message says why, and nothing is written.
+        """
+        from prime_sql.search import refilter  # the two modules need each other
+
+        changes = {
+            "min_drop": min_drop,
+            "min_images": min_images,
+            "necessity": necessity,
+            "max_tags": max_tags,
+            "min_tag_images": min_tag_images,
+        }
+        return refilter(self, **{key: value for key, value in changes.items() if value is not None})
+
+
+def open_run(
+    database: str | os.PathLike[str] | Backend, run_id: int | None = None, *, read_only: bool = True
+) -> Run:
+    """Open a stored run: the latest one, or number `run_id`.
+
+    Raises
+    ------
+    WarehouseError
+        When the database does not exist, is locked, or is no DuckDB file.
+    QueryError
+        When it holds no such run.
+    """
+    opened = Database(database, read_only=read_only)
+    try:
+        return Run(opened.backend, run_id, path=opened.path)
+    except BaseException:
+        opened.discard()
+        raise
+
+
+def runs(database: str | os.PathLike[str] | Backend) -> pl.DataFrame:
+    """Return the runs of a database, oldest first, one row each."""
+    opened = Database(database, read_only=True)
+    try:
+        return pl.DataFrame(_records(opened.backend, None), schema=_RUN_SCHEMA)
+    finally:
+        opened.discard()
+
+
+_RUN_SCHEMA = {
+    "run_id": pl.Int32,
+    "counted_run_id": pl.Int32,
+    "created_at": pl.Datetime("us"),
+    "status": pl.String,
+    "version": pl.String,
+    "options": pl.String,
+    "sources": pl.String,
+    "warnings": pl.String,
+    "note": pl.String,
+    "row_counts": pl.String,
+    "seconds": pl.String,
+}
+
+
+def _records(backend: Backend, run_id: int | None) -> list[dict[str, Any]]:
+    if "prime" not in backend.list_databases() or "runs" not in backend.list_tables(database="prime"):
+        return []
+    table = backend.table("runs", database="prime").order_by("run_id")
+    if run_id is not None:
+        table = table.filter(table.run_id == run_id)
+    try:
+        return table.select(*_RUN_SCHEMA).to_pyarrow().to_pylist()
+    except (duckdb.Error, ibis.common.exceptions.IbisError) as error:
+        raise WarehouseError(
+            f"schema prime was not made by this version of prime_sql: {first_line(error)}"
+        ) from error
+
+
+def _without_scope(error: duckdb.Error, query: str) -> str:
+    """Drop the engine's excerpt, which counts lines of the wrapped query."""
+    return f"{str(error).split('LINE ')[0].strip()}\n\nin the query:\n{query}"

@@ -1,0 +1,423 @@
+"""Options and inputs become a run: the order of the steps, and nothing else.
+
+What each step computes stands in ``queries/search/``; the definition of a failure mode is section
+3 of the PRIME paper (ICLR 2024), made exact.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from prime_sql import __version__, inputs, queries
+from prime_sql.errors import StoredCountsError
+from prime_sql.inputs import Inputs
+from prime_sql.options import LARGEST_MAX_TAGS, Options
+from prime_sql.results import Run
+from prime_sql.warehouse import Database, Destination, OnSql, Warehouse
+
+# Bits in a block of the DuckDB plan: long enough that a usual class is one block, short enough
+# that small classes waste little.
+_LARGEST_BLOCK = 8192
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a progress display needs: which step starts or has just ended, and with what count.
+
+    Attributes
+    ----------
+    step
+        A phrase such as ``tag sets``.
+    size
+        Tags in a set where the step belongs to one size, else None.
+    done, total
+        Steps behind, steps in all.
+    count
+        Rows that the step made, once it has ended; None while it runs.
+    """
+
+    step: str
+    size: int | None
+    done: int
+    total: int
+    count: int | None = None
+
+
+OnProgress = Callable[[Progress], object]
+
+
+def search(
+    predictions: Any,
+    tags: Any,
+    *,
+    into: Destination = None,
+    max_tags: int = Options.max_tags,
+    min_images: int = Options.min_images,
+    min_drop: float = Options.min_drop,
+    necessity: tuple[float, ...] = Options.necessity,
+    min_tag_images: int | None = Options.min_tag_images,
+    group_by: str | tuple[str, ...] = Options.group_by,
+    error: str | None = Options.error,
+    where: str | None = Options.where,
+    image_id: str = Options.image_id,
+    label: str = Options.label,
+    prediction: str = Options.prediction,
+    tag: str = Options.tag,
+    score: str = Options.score,
+    min_score: float | None = Options.min_score,
+    wide: bool = Options.wide,
+    on_sql: OnSql | None = None,
+    on_progress: OnProgress | None = None,
+) -> Run:
+    """Find the failure modes of a classifier: minimal tag sets on which accuracy drops sharply.
+
+    The search is exhaustive: it returns exactly the sets that satisfy the definition (PRIME
+    paper, section 3).
+
+    Parameters
+    ----------
+    predictions
+        One row per image (and class): image_id, label, prediction and any other columns. A file
+        or glob (Parquet, CSV, JSON lines), ``FILE.duckdb:TABLE``, a table name in `into`, or a
+        Polars, pandas, Arrow or Ibis table.
+    tags
+        One row per image and tag (image_id, tag[, score]), in the same forms; a list column of
+        tags, or with `wide` a boolean or 0/1 column per tag.
+    into
+        Where the results go, into its schema ``prime``: a DuckDB file (made if need be; runs are
+        appended), an Ibis DuckDB connection, or None for memory.
+    max_tags, min_images, min_drop, necessity, min_tag_images
+        The definition of a failure mode; see `Options`. Accuracies and drops are fractions.
+    group_by, error, where
+        What the class is, when a prediction is wrong, and which predictions count.
+    image_id, label, prediction, tag, score, min_score, wide
+        What the columns are called, and how tags are read.
+    on_sql
+        Called with a `Statement` after every statement.
+    on_progress
+        Called with a `Progress` before and after every step.
+
+    Returns
+    -------
+    Run
+        The run, with its tables as lazy relations.
+
+    Raises
+    ------
+    OptionError
+        When an option is out of range.
+    InputError
+        When a table is missing or breaks the definition of its columns; nothing is written.
+    WarehouseError
+        When the database cannot be opened, or refuses a statement; nothing is written.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> predictions = pl.DataFrame({
+    ...     "image_id": range(8), "label": ["ape"] * 8, "prediction": ["ape"] * 4 + ["dog"] * 4})
+    >>> tags = pl.DataFrame({"image_id": [4, 5, 6, 7, 0], "tag": ["hang"] * 4 + ["sit"]})
+    >>> run = search(predictions, tags, min_images=4)
+    >>> run.failure_modes.to_polars()["tags"].to_list()
+    ['hang']
+    """
+    options = Options(
+        max_tags=max_tags,
+        min_images=min_images,
+        min_drop=min_drop,
+        necessity=necessity,
+        min_tag_images=min_tag_images,
+        group_by=group_by,  # type: ignore[arg-type]  # text is split by Options
+        error=error,
+        where=where,
+        image_id=image_id,
+        label=label,
+        prediction=prediction,
+        tag=tag,
+        score=score,
+        min_score=min_score,
+        wide=wide,
+    )
+
+    def count_and_publish(warehouse: Warehouse, steps: _Steps) -> int:
+        steps.start("inputs")
+        loaded = inputs.load(predictions, tags, options, warehouse)
+        steps.end(loaded.rows["predictions"])
+        _count(options, loaded, warehouse, steps)
+        note = _select_modes(options, loaded, warehouse, steps, counted=True)
+        return _publish(options, loaded, note, None, warehouse, steps)
+
+    return _run(into, on_sql, on_progress, _step_count(options), count_and_publish)
+
+
+def refilter(run: Run, *, on_sql: OnSql | None = None, **changes: Any) -> Run:
+    """Ask the stored counts of `run` for other thresholds; see `Run.refilter`."""
+    options = run.options.replace(**changes)
+
+    def select_and_publish(warehouse: Warehouse, steps: _Steps) -> int:
+        loaded = Inputs(dict(run.sources), warnings=list(run.warnings))
+        loaded.rows = {
+            name: run.row_counts[name]
+            for name in ("predictions", "tag_rows", "images", "tags")
+            if name in run.row_counts
+        }
+        _stored_counts(run, options, warehouse)
+        note = _select_modes(options, loaded, warehouse, steps, counted=False)
+        return _publish(options, loaded, note, run.counted_run_id, warehouse, steps)
+
+    return _run(run.backend, on_sql, None, 3, select_and_publish, path=run.path)
+
+
+def _run(
+    into: Destination,
+    on_sql: OnSql | None,
+    on_progress: OnProgress | None,
+    step_count: int,
+    work: Callable[[Warehouse, _Steps], int],
+    path: Any = None,
+) -> Run:
+    """Open the database, do the work in a session of its own, and keep it whole or not at all."""
+    database = Database(into)
+    try:
+        warehouse = Warehouse(database.backend, on_sql)
+        try:
+            run_id = work(warehouse, _Steps(on_progress, step_count))
+        finally:
+            warehouse.close()
+        return Run(database.publish(), run_id, path=path or database.path)
+    except BaseException:
+        database.discard()
+        raise
+
+
+class _Steps:
+    """Counts the steps for `on_progress`."""
+
+    def __init__(self, on_progress: OnProgress | None, total: int) -> None:
+        self._tell = on_progress or (lambda progress: None)
+        self._total = total
+        self._done = 0
+        self._now: tuple[str, int | None] = ("", None)
+
+    def start(self, step: str, size: int | None = None) -> None:
+        self._now = step, size
+        self._tell(Progress(step, size, self._done, self._total))
+
+    def end(self, count: int) -> None:
+        self._done += 1
+        self._tell(Progress(*self._now, self._done, self._total, count))
+
+
+def _step_count(options: Options) -> int:
+    return 1 + 2 + options.max_tags + 3
+
+
+def _count(options: Options, loaded: Inputs, warehouse: Warehouse, steps: _Steps) -> None:
+    """Fill the session from ``predictions`` and ``tags`` up to ``tag_sets``."""
+
+    def step(name: str, relation: str | None = None, **values: Any) -> int:
+        sql = queries.find(f"search/{name}", warehouse.dialect).render(warehouse.dialect, **values)
+        return warehouse.create(relation or name, sql)
+
+    steps.start("outcomes")
+    step("classes", min_images=options.min_images, min_drop=options.min_drop)
+    step("outcomes")
+    warehouse.drop("predictions")
+    loaded.rows["images"] = step("images")
+    steps.end(loaded.rows["images"])
+
+    steps.start("tagged")
+    loaded.rows["tags"] = step("vocabulary")
+    step("image_tags")
+    inputs.check_tags(warehouse, loaded)
+    steps.end(step("tagged", min_tag_images=options.tag_images))
+    warehouse.drop("image_tags")
+
+    errors, images = warehouse.execute(
+        "members", "select max(errors), max(images - errors) from classes"
+    )[0]
+    blocks = {"error_block": _block(errors), "right_block": _block(images)}
+    for size in range(1, options.max_tags + 1):
+        steps.start("tag sets", size)
+        step("candidates", f"candidates_{size}", size=size)
+        members = queries.find("search/members", warehouse.dialect)
+        known = {parameter.name for parameter in members.parameters}
+        warehouse.create(
+            f"members_{size}",
+            members.render(
+                warehouse.dialect,
+                size=size,
+                **{name: value for name, value in blocks.items() if name in known},
+            ),
+            # The members of the largest sets are read once: not worth storing.
+            view=size == options.max_tags > 1,
+        )
+        count = step("counts", f"counts_{size}", size=size)
+        if size > 2:
+            warehouse.drop(f"members_{size - 1}")
+        steps.end(count)
+
+    steps.start("accuracies")
+    loaded.rows["tag_sets"] = step("tag_sets", max_tags=options.max_tags, largest=LARGEST_MAX_TAGS)
+    steps.end(loaded.rows["tag_sets"])
+
+
+def _block(images: int) -> int:
+    """Return the shortest power of two, from 64 on, that holds so many images, up to a limit."""
+    return min(max(64, 1 << (int(images) - 1).bit_length() if images else 64), _LARGEST_BLOCK)
+
+
+def _select_modes(
+    options: Options, loaded: Inputs, warehouse: Warehouse, steps: _Steps, *, counted: bool
+) -> str | None:
+    """Fill ``failure_modes`` and ``failure_mode_tags``; return why there are none, or None."""
+
+    def step(name: str, **values: Any) -> int:
+        sql = queries.find(f"search/{name}", warehouse.dialect).render(warehouse.dialect, **values)
+        return warehouse.create(name, sql)
+
+    steps.start("failure modes")
+    found = step(
+        "failure_modes",
+        min_images=options.min_images,
+        min_drop=options.min_drop,
+        necessity=[options.necessity_of(size) for size in range(1, LARGEST_MAX_TAGS + 1)],
+        grouping=",".join(options.group_by),
+        largest=LARGEST_MAX_TAGS,
+    )
+    loaded.rows["failure_modes"] = found
+    loaded.rows["failure_mode_tags"] = step("failure_mode_tags", max_tags=options.max_tags)
+    steps.end(found)
+    return None if found else _why_none(options, loaded, warehouse, counted)
+
+
+def _why_none(options: Options, loaded: Inputs, warehouse: Warehouse, counted: bool) -> str:
+    facts = warehouse.record("check/why_none", min_images=options.min_images, has_tagged=counted)
+    loaded.rows.setdefault("tag_sets", facts["tag_sets"])
+    one = " There is one class only." if facts["classes"] == 1 else ""
+    if not facts["errors"]:
+        return f"There are no errors: all {facts['images']:,} predictions are right.{one}"
+    if not loaded.rows.get("tag_rows", 1):
+        return f"The tags table has no rows.{one}"
+    if facts["largest_class"] < options.min_images:
+        return (
+            f"No class has {options.min_images} images; the largest has "
+            f"{facts['largest_class']:,}. Lower min_images.{one}"
+        )
+    if not facts["frequent_tags"] and facts["frequent_tags"] is not None:
+        return (
+            f"No tag is frequent: none stands on {options.tag_images} images of a class. "
+            f"Lower min_images or min_tag_images.{one}"
+        )
+    if not facts["tag_sets"]:
+        return (
+            "No tag has enough errors: at these thresholds a failure mode needs at least "
+            f"{facts['fewest_errors']:,} misclassified images. Lower min_images or min_drop.{one}"
+        )
+    return (
+        f"None of {facts['tag_sets']:,} counted tag sets has at least {options.min_images} images "
+        f"and an accuracy at least {options.min_drop:g} below its class with every tag necessary. "
+        f"The largest drop on {options.min_images} images or more is "
+        f"{facts['largest_drop'] or 0:.3f}.{one}"
+    )
+
+
+def _stored_counts(run: Run, options: Options, warehouse: Warehouse) -> None:
+    """Fill ``classes`` and ``tag_sets`` from a run, as a search with `options` would have.
+
+    Raises
+    ------
+    StoredCountsError
+        When the run did not count every tag set that the new thresholds could admit.
+    """
+    old = run.options
+    fixed = [
+        name
+        for name in ("group_by", "error", "where", "image_id", "label", "prediction", "tag",
+                     "score", "min_score", "wide")
+        if getattr(old, name) != getattr(options, name)
+    ]
+    if fixed:
+        raise StoredCountsError(
+            f"{', '.join(fixed)} changes what is counted: search the tables again"
+        )
+    if options.max_tags > old.max_tags:
+        raise StoredCountsError(
+            f"run {run.run_id} counted sets of up to {old.max_tags} tags; for max_tags "
+            f"{options.max_tags} search the tables again"
+        )
+    if max(options.tag_images, options.min_images) < old.tag_images:
+        raise StoredCountsError(
+            f"run {run.run_id} counted tags on {old.tag_images} images of a class or more; for "
+            f"fewer ({max(options.tag_images, options.min_images)}) search the tables again, with "
+            f"--min-images {options.min_images} --min-drop {options.min_drop:g}"
+        )
+    sql = queries.find("search/stored_classes", warehouse.dialect).render(
+        warehouse.dialect,
+        run_id=run.run_id,
+        min_images=options.min_images,
+        min_drop=options.min_drop,
+        counted_min_images=old.min_images,
+        counted_min_drop=old.min_drop,
+    )
+    warehouse.create("classes", sql)
+    narrow = warehouse.record("check/stored_counts", min_images=options.min_images)
+    if narrow["classes"]:
+        raise StoredCountsError(
+            f"run {run.run_id} counted tag sets with many errors only: in {narrow['classes']:,} "
+            f"classes, for example {narrow['class_name']!r}, sets from {narrow['counted']} errors "
+            f"on, and these thresholds admit sets with {narrow['needed']}; search the tables again "
+            f"with --min-images {options.min_images} --min-drop {options.min_drop:g}"
+        )
+    sql = queries.find("search/stored_tag_sets", warehouse.dialect).render(
+        warehouse.dialect,
+        run_id=run.run_id,
+        max_tags=options.max_tags,
+        largest=LARGEST_MAX_TAGS,
+        min_tag_images=options.tag_images,
+    )
+    warehouse.create("tag_sets", sql)
+
+
+def _publish(
+    options: Options,
+    loaded: Inputs,
+    note: str | None,
+    counted_run_id: int | None,
+    warehouse: Warehouse,
+    steps: _Steps,
+) -> int:
+    """Append the session's relations to schema ``prime`` in one transaction; return the run_id."""
+    steps.start("publish")
+    with warehouse.transaction():
+        warehouse.script("publish", queries.find("publish/tables").render(warehouse.dialect))
+        run_id = int(
+            warehouse.execute("publish", "select coalesce(max(run_id), 0) + 1 from prime.runs")[0][0]
+        )
+        if counted_run_id is None:
+            rows = queries.find("publish/images").render(warehouse.dialect, run_id=run_id)
+            warehouse.script("publish", rows)
+        rows = queries.find("publish/results").render(
+            warehouse.dialect, run_id=run_id, largest=LARGEST_MAX_TAGS
+        )
+        warehouse.script("publish", rows)
+        row = queries.find("publish/run").render(
+            warehouse.dialect,
+            run_id=run_id,
+            counted_run_id=counted_run_id or run_id,
+            created_at=datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S.%f"),
+            version=__version__,
+            options=options.to_json(),
+            sources=json.dumps(loaded.sources),
+            warnings=json.dumps(loaded.warnings),
+            note=note,
+            row_counts=json.dumps(loaded.rows),
+            seconds=json.dumps({step: round(s, 4) for step, s in warehouse.seconds.items()}),
+        )
+        warehouse.execute("publish", row)
+    steps.end(loaded.rows["failure_modes"])
+    return run_id

@@ -1,0 +1,250 @@
+"""The one seam to an engine: open a database, run a step, read a relation.
+
+Nothing else in the package touches a connection. Every statement goes through `Warehouse.execute`,
+which times it, shows it to `on_sql` and names the step when the engine refuses it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import duckdb
+import ibis
+import sqlglot
+from ibis.backends.duckdb import Backend
+from ibis.expr.types import Table
+from sqlglot.tokens import TokenType
+
+from prime_sql import queries
+from prime_sql.errors import PrimeSqlError, WarehouseError
+
+Destination = str | os.PathLike[str] | Backend | None
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One executed statement, as `on_sql` callbacks get it.
+
+    Attributes
+    ----------
+    step
+        The query file's name and, where there is one, the set size: ``candidates_2``.
+    sql
+        What the engine was given.
+    rows
+        Rows written, where the statement says so.
+    seconds
+        Wall-clock time.
+    """
+
+    step: str
+    sql: str
+    rows: int | None
+    seconds: float
+
+
+OnSql = Callable[[Statement], object]
+
+
+class Warehouse:
+    """A session on an engine, with the intermediate relations of one search in it.
+
+    Parameters
+    ----------
+    backend
+        A DuckDB backend of Ibis. The session is a cursor of it: temporary tables are private to
+        the session and end with it.
+    on_sql
+        Called after every statement.
+    """
+
+    dialect = "duckdb"
+
+    def __init__(self, backend: Backend, on_sql: OnSql | None = None) -> None:
+        self.backend = ibis.duckdb.from_connection(backend.con.cursor())
+        self.seconds: dict[str, float] = {}
+        self._on_sql = on_sql
+
+    def execute(self, step: str, sql: str) -> list[tuple[Any, ...]]:
+        """Run one statement and return its rows.
+
+        Raises
+        ------
+        WarehouseError
+            When the engine refuses it; the message carries the step and the SQL.
+        """
+        start = time.perf_counter()
+        try:
+            cursor = self.backend.raw_sql(sql)
+            rows = cast("list[tuple[Any, ...]]", cursor.fetchall())
+        except duckdb.Error as error:
+            raise WarehouseError(f"step {step} failed: {error}\n\nSQL of the step:\n{sql}") from error
+        seconds = time.perf_counter() - start
+        self.seconds[step] = self.seconds.get(step, 0.0) + seconds
+        if self._on_sql is not None:
+            # DuckDB answers a statement that writes with one row: how many it wrote.
+            wrote = cursor.description and cursor.description[0][0] == "Count" and len(rows) == 1
+            self._on_sql(Statement(step, sql, rows[0][0] if wrote else None, seconds))
+        return rows
+
+    def script(self, step: str, sql: str) -> None:
+        """Run the statements of a script one by one."""
+        start = 0
+        for token in sqlglot.tokenize(sql, read=self.dialect):
+            if token.token_type == TokenType.SEMICOLON:
+                self.execute(step, sql[start : token.start].strip())
+                start = token.end + 1
+        if sql[start:].strip():
+            self.execute(step, sql[start:].strip())
+
+    def create(self, name: str, select: str, *, view: bool = False) -> int:
+        """Keep the rows of `select` as the temporary relation `name`; return how many (0: a view)."""
+        kind = "view" if view else "table"
+        rows = self.execute(name, f"create or replace temp {kind} {name} as\n{select}")
+        return 0 if view else int(rows[0][0])
+
+    def create_from(self, name: str, table: Any) -> Table:
+        """Copy an Ibis table of this session, or a frame, into the temporary table `name`."""
+        start = time.perf_counter()
+        copy = self.backend.create_table(name, obj=table, temp=True)
+        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+        return copy
+
+    def drop(self, *names: str) -> None:
+        """Free intermediate relations that no later step reads."""
+        for name in names:
+            self.execute("drop", f"drop table if exists temp.{name}")
+
+    def record(self, query: str, **values: Any) -> dict[str, Any]:
+        """Run a query of `queries/` that returns one row; return it by column name."""
+        name = query.rpartition("/")[2]
+        sql = queries.find(query, self.dialect).render(self.dialect, **values)
+        rows = self.execute(f"check_{name}" if query.startswith("check/") else name, sql)
+        columns = [column[0] for column in self.backend.con.description or ()]
+        return dict(zip(columns, rows[0], strict=True))
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All statements of the block take effect together, or none."""
+        self.execute("publish", "begin transaction")
+        try:
+            yield
+        except BaseException:
+            self.backend.raw_sql("rollback")
+            raise
+        self.execute("publish", "commit")
+
+    def close(self) -> None:
+        """End the session; its temporary relations go with it."""
+        self.backend.con.close()
+
+
+class Database:
+    """Where results go: a DuckDB file, an Ibis DuckDB connection, or memory.
+
+    A file that does not exist yet is built beside its place and takes the name when the first run
+    is complete, so that a killed process never leaves a half-made database behind.
+
+    Raises
+    ------
+    WarehouseError
+        When the file is no DuckDB database, is locked by another process, or cannot be written.
+    """
+
+    def __init__(self, into: Destination, *, read_only: bool = False) -> None:
+        self.path: Path | None = None
+        self._partial: Path | None = None
+        self._owned = True
+        if isinstance(into, ibis.backends.BaseBackend):
+            if not isinstance(into, Backend):
+                raise WarehouseError(
+                    f"into is a {into.name} connection; results go into DuckDB: give a file, "
+                    "an ibis.duckdb connection, or None for memory"
+                )
+            self.backend, self._owned = into, False
+        elif into is None or str(into) == ":memory:":
+            self.backend = ibis.duckdb.connect()
+        else:
+            self.path = Path(into)
+            if read_only and not self.path.exists():
+                raise WarehouseError(f"there is no database {self.path}; `prime-sql search` makes one")
+            if self.path.is_dir():
+                raise WarehouseError(f"{self.path} is a folder; name a DuckDB file in it")
+            if not self.path.exists():
+                if not self.path.absolute().parent.is_dir():
+                    raise WarehouseError(
+                        f"the folder {self.path.parent} does not exist; make it first"
+                    )
+                self._partial = self.path.with_name(self.path.name + ".partial")
+                connect_file(self._partial).disconnect()  # a lock here: somebody is building it
+                self._partial.unlink()
+            self.backend = connect_file(self._partial or self.path, read_only=read_only)
+
+    def publish(self) -> Backend:
+        """Give a new file its name; return the connection that results are read from."""
+        if self._partial is not None and self.path is not None:
+            self.backend.disconnect()
+            if self.path.exists():
+                raise WarehouseError(
+                    f"{self.path} appeared while this run was made, and was left alone; run again"
+                )
+            self._partial.rename(self.path)
+            self._partial = None
+            self.backend = connect_file(self.path)
+        return self.backend
+
+    def discard(self) -> None:
+        """Close what this object opened, and remove a file that never became complete."""
+        if self._owned:
+            self.backend.disconnect()
+        if self._partial is not None:
+            for leftover in (self._partial, self._partial.with_name(self._partial.name + ".wal")):
+                leftover.unlink(missing_ok=True)
+
+
+def connect_file(path: Path, *, read_only: bool = False) -> Backend:
+    """Open a DuckDB file, with one clear error where that fails."""
+    try:
+        return ibis.duckdb.connect(path.absolute(), read_only=read_only)
+    except duckdb.Error as error:
+        raise _cannot_open(path, error) from error
+
+
+def attach(backend: Backend, path: Path, alias: str) -> None:
+    """Attach a DuckDB file read-only, to read input tables from it."""
+    try:
+        quoted = queries.literal(str(path.absolute()))
+        backend.raw_sql(f"attach {quoted} as {queries.identifier(alias)} (read_only)")
+    except duckdb.Error as error:
+        raise _cannot_open(path, error) from error
+
+
+def _cannot_open(path: Path, error: duckdb.Error) -> PrimeSqlError:
+    text = str(error)
+    if "not a valid DuckDB" in text:
+        return WarehouseError(
+            f"{path} exists but is not a DuckDB database, and was left alone; name another file"
+        )
+    if "Could not set lock" in text or "Conflicting lock" in text:
+        process = re.search(r"PID (\d+)", text)
+        holder = f" (process {process[1]})" if process else ""
+        return WarehouseError(
+            f"{path} is in use by another process{holder}; wait for it or close it, then try again"
+        )
+    if "different configuration" in text or "already attached" in text or "attached" in text:
+        return WarehouseError(
+            f"{path} is already open in this process in another way; close that connection first"
+        )
+    return WarehouseError(f"cannot open {path}: {first_line(error)}")
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an engine's message."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

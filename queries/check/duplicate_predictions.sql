@@ -1,0 +1,26 @@
+-- Which images stand more than once in a class?
+-- reads: predictions
+-- returns: one row: images, surplus_rows, image_id and class_name of an example, its copies
+with duplicates as (
+    select class_name, image_id, count(*) as copies
+    from predictions
+    group by class_name, image_id
+    having count(*) > 1
+),
+
+ordered as (
+    select
+        class_name,
+        image_id,
+        copies,
+        row_number() over (order by class_name, image_id) as place
+    from duplicates
+)
+
+select
+    count(*) as images,
+    sum(copies - 1) as surplus_rows,
+    min(case when place = 1 then image_id end) as image_id,
+    min(case when place = 1 then class_name end) as class_name,
+    min(case when place = 1 then copies end) as copies
+from ordered

@@ -1,0 +1,24 @@
+-- Make a run visible: its row in runs, the last statement of the transaction.
+-- parameter run_id: the run
+-- parameter counted_run_id: the run whose counts it rests on
+-- parameter created_at: UTC
+-- parameter version: of prime_sql
+-- parameter options: JSON
+-- parameter sources: JSON
+-- parameter warnings: JSON
+-- parameter note: why there are no failure modes, or none
+-- parameter row_counts: JSON
+-- parameter seconds: JSON
+insert into prime.runs values (
+    {{ run_id }},
+    {{ counted_run_id }},
+    cast({{ created_at | literal }} as timestamp),
+    'complete',
+    {{ version | literal }},
+    {{ options | literal }},
+    {{ sources | literal }},
+    {{ warnings | literal }},
+    {{ note | literal }},
+    {{ row_counts | literal }},
+    {{ seconds | literal }}
+)

@@ -1,0 +1,27 @@
+-- How accurate is the model on each class, and how many errors does a failure mode need there?
+-- reads: predictions
+-- parameter min_images: fewest images of a failure mode
+-- parameter min_drop: smallest accuracy drop of a failure mode
+-- returns: class_id (from 1, in the order of the names), class_name, images, errors, accuracy,
+--    min_errors (no failure mode of the class has fewer errors)
+with counted as (
+    select
+        class_name,
+        cast(count(*) as bigint) as images,
+        cast(sum(error) as bigint) as errors
+    from predictions
+    group by class_name
+)
+
+select
+    cast(row_number() over (order by class_name) as integer) as class_id,
+    class_name,
+    images,
+    errors,
+    cast(images - errors as double) / images as accuracy,
+    -- errors(S) >= images(S) * (1 - accuracy(S)) >= min_images * (1 - accuracy(c) + min_drop);
+    -- twice the tolerance of the definition, so that rounding never prunes a set at the threshold.
+    cast(ceil(
+        {{ min_images }} * (cast(errors as double) / images + {{ min_drop }} - 2e-9)
+    ) as bigint) as min_errors
+from counted

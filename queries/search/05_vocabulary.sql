@@ -1,0 +1,9 @@
+-- Which tags are there?
+-- reads: tags (image_id, tag; as the user gave them)
+-- returns: tag_id (from 1, so that sorted numbers are sorted tags), tag; blank tags left out
+select
+    cast(row_number() over (order by tag) as integer) as tag_id,
+    tag
+from tags
+where trim(tag) <> ''
+group by tag

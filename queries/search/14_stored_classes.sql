@@ -1,0 +1,22 @@
+-- Other thresholds: what did a stored run count in each class, and what do they need?
+-- reads: prime.classes
+-- parameter run_id: the stored run
+-- parameter min_images: fewest images of a failure mode, now
+-- parameter min_drop: smallest accuracy drop, now
+-- parameter counted_min_images: fewest images of a failure mode in the stored run
+-- parameter counted_min_drop: smallest accuracy drop in the stored run
+-- returns: the columns of classes, and counted_min_errors
+select
+    class_id,
+    class_name,
+    images,
+    errors,
+    accuracy,
+    cast(ceil(
+        {{ min_images }} * (cast(errors as double) / images + {{ min_drop }} - 2e-9)
+    ) as bigint) as min_errors,
+    cast(ceil(
+        {{ counted_min_images }} * (cast(errors as double) / images + {{ counted_min_drop }} - 2e-9)
+    ) as bigint) as counted_min_errors
+from prime.classes
+where run_id = {{ run_id }}

@@ -1,0 +1,42 @@
+-- Other thresholds: which stored tag sets would a search with them have counted?
+-- reads: prime.tag_sets, classes (of the session)
+-- parameter run_id: the stored run
+-- parameter max_tags: tags in the largest set
+-- parameter largest: how many tag columns there are
+-- parameter min_tag_images: a tag counts in a class from so many images on
+-- returns: the columns of tag_sets
+with enough_errors as (
+    select s.*
+    from prime.tag_sets as s
+    inner join classes as c on c.class_name = s.class_name
+    where
+        s.run_id = {{ run_id }}
+        and s.tag_count <= {{ max_tags }}
+        and s.errors >= c.min_errors
+),
+
+rare_tags as (
+    select class_name, tag_1 as tag
+    from enough_errors
+    where tag_count = 1 and images < {{ min_tag_images }}
+)
+
+select
+    s.class_name as class_name,
+    s.tags as tags,
+    s.tag_count as tag_count,
+{% for i in range(1, largest + 1) %}
+    s.tag_{{ i }} as tag_{{ i }},
+{% endfor %}
+    s.images as images,
+    s.errors as errors,
+    s.accuracy as accuracy,
+    s.necessity_margin as necessity_margin
+from enough_errors as s
+where not exists (
+    select 1
+    from rare_tags as r
+    where
+        r.class_name = s.class_name
+        and r.tag in ({% for i in range(1, largest + 1) %}s.tag_{{ i }}{{ "" if loop.last else ", " }}{% endfor %})
+)
