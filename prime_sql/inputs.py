@@ -263,7 +263,7 @@ def _load_predictions(table: Table, options: Options, warehouse: Warehouse, inpu
         for name, condition in conditions.items()
     }
     _try_conditions(written, warehouse)
-    sql = queries.find("search/predictions", warehouse.dialect).render(
+    sql = queries.find("search/predictions", warehouse.plans).render(
         warehouse.dialect,
         group_by=group_by,
         has_label="label" in selected,

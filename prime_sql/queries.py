@@ -7,6 +7,7 @@ named after a dialect overrides a file of the same path.
 
 from __future__ import annotations
 
+import ast
 import re
 from dataclasses import dataclass
 from functools import cache
@@ -27,7 +28,7 @@ _ENTRY = re.compile(r"^(reads|returns|parameter (?P<name>\w+)(?: = (?P<default>[
 
 @dataclass(frozen=True)
 class Parameter:
-    """One parameter of a question; a default of None means that it must be given."""
+    """One parameter of a query; its default is a Python literal, or None where it must be given."""
 
     name: str
     default: str | None
@@ -65,20 +66,20 @@ class Query:
                     raise QueryError(
                         f"{self.name} needs the parameter {parameter.name!r}: {parameter.text}"
                     )
-                values[parameter.name] = parameter.default
+                values[parameter.name] = ast.literal_eval(parameter.default)
         try:
             return _environment(dialect).from_string(self.template).render(values).strip()
         except jinja2.UndefinedError as error:
             raise QueryError(f"{self.path.name}: {error}") from error
 
 
-def find(name: str, dialect: str = "duckdb") -> Query:
-    """Return the query ``folder/name``, or its override for `dialect`.
+def find(name: str, plans: str | None = None) -> Query:
+    """Return the query ``folder/name``, or its override in the folder `plans`.
 
     File names carry a number for reading order (``search/03_classes.sql``) that callers leave out.
     """
     folder, _, stem = name.rpartition("/")
-    for base in (FOLDER / dialect / folder, FOLDER / folder):
+    for base in (FOLDER / plans / folder, FOLDER / folder) if plans else (FOLDER / folder,):
         for path in sorted(base.glob("*.sql")):
             if _stem(path) == stem:
                 return _read(path)
@@ -158,4 +159,49 @@ def _environment(dialect: str) -> jinja2.Environment:
     )
     environment.filters["identifier"] = lambda name: identifier(name, dialect)
     environment.filters["literal"] = lambda value: literal(value, dialect)
+    environment.filters["number"] = _number
     return environment
+
+
+def _number(value: Any) -> str:
+    """Write a number; a command line hands it over as text."""
+    try:
+        return repr(int(value)) if float(value) == int(float(value)) else repr(float(value))
+    except (TypeError, ValueError, OverflowError) as error:
+        raise QueryError(f"this parameter takes a number, got {value!r}") from error
+
+
+_FOLDERS = {
+    "search": "From predictions and tags to failure modes, in this order; the files with a `size` "
+    "run once for each set size.",
+    "check": "What could be wrong with the input, or with an empty result.",
+    "publish": "Into schema `prime`, in one transaction.",
+    "ask": "Named questions: `prime-sql query DB NAME --param NAME=VALUE`, `run.query(NAME, …)`.",
+    "duckdb/search": "Faster plans on DuckDB for the files of the same name: bit strings in the "
+    "place of rows. Same tag sets, same counts.",
+}
+
+
+def _readme() -> str:
+    """Return the text of ``queries/README.md``."""
+    lines = [
+        "# The SQL files",
+        "",
+        "One question a file, in reading order. This page is made from their headers by",
+        "`make queries/README.md`.",
+    ]
+    for folder, about in _FOLDERS.items():
+        lines += ["", f"## {folder}", "", about]
+        for path in sorted((FOLDER / folder).glob("*.sql")):
+            query = _read(path)
+            lines += ["", f"### {path.name}", "", query.question, ""]
+            lines += [f"- reads: {query.reads or 'nothing'}"]
+            for parameter in query.parameters:
+                default = "" if parameter.default is None else f" (default `{parameter.default}`)"
+                lines += [f"- parameter `{parameter.name}`{default}: {parameter.text}"]
+            lines += [f"- returns: {query.returns or 'nothing'}"]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    print(_readme())

@@ -20,7 +20,7 @@ from ibis.expr.types import Table
 from prime_sql import queries
 from prime_sql.errors import QueryError, WarehouseError, did_you_mean
 from prime_sql.options import Options
-from prime_sql.warehouse import Database, first_line
+from prime_sql.warehouse import Database, OnSql, first_line
 
 # The relations of a run, each with the order that makes its output the same every time.
 RELATIONS: dict[str, tuple[str, ...]] = {
@@ -255,6 +255,7 @@ class Run:
         necessity: tuple[float, ...] | None = None,
         max_tags: int | None = None,
         min_tag_images: int | None = None,
+        on_sql: OnSql | None = None,
     ) -> Run:
         """Return a new run with other thresholds, answered from the stored counts.
 
@@ -267,14 +268,15 @@ class Run:
         """
         from prime_sql.search import refilter  # the two modules need each other
 
-        changes = {
+        changes: dict[str, Any] = {
             "min_drop": min_drop,
             "min_images": min_images,
             "necessity": necessity,
             "max_tags": max_tags,
             "min_tag_images": min_tag_images,
         }
-        return refilter(self, **{key: value for key, value in changes.items() if value is not None})
+        changes = {name: value for name, value in changes.items() if value is not None}
+        return refilter(self, on_sql=on_sql, **changes)
 
 
 def open_run(

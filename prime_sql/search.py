@@ -7,6 +7,7 @@ What each step computes stands in ``queries/search/``; the definition of a failu
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,9 +20,11 @@ from prime_sql.options import LARGEST_MAX_TAGS, Options
 from prime_sql.results import Run
 from prime_sql.warehouse import Database, Destination, OnSql, Warehouse
 
-# Bits in a block of the DuckDB plan: long enough that a usual class is one block, short enough
-# that small classes waste little.
-_LARGEST_BLOCK = 8192
+# Bit strings of the DuckDB plan: the engine works on 2,048 rows at a time, so a row must stay
+# short (bits), and so must the padding of all rows together (bytes), unless blocks are short anyway.
+_LONGEST_BLOCK = 65_536
+_SHORT_BLOCK = 4_096
+_MOST_PADDING = 256_000_000
 
 
 @dataclass(frozen=True)
@@ -219,9 +222,14 @@ def _step_count(options: Options) -> int:
 def _count(options: Options, loaded: Inputs, warehouse: Warehouse, steps: _Steps) -> None:
     """Fill the session from ``predictions`` and ``tags`` up to ``tag_sets``."""
 
-    def step(name: str, relation: str | None = None, **values: Any) -> int:
-        sql = queries.find(f"search/{name}", warehouse.dialect).render(warehouse.dialect, **values)
-        return warehouse.create(relation or name, sql)
+    def step(name: str, relation: str | None = None, *, view: bool = False, **values: Any) -> int:
+        query = queries.find(f"search/{name}", warehouse.plans)
+        if relation is not None:
+            # A physical plan declares those of its parameters that it needs.
+            known = {parameter.name for parameter in query.parameters}
+            values = {key: value for key, value in values.items() if key in known}
+        sql = query.render(warehouse.dialect, **values)
+        return warehouse.create(relation or name, sql, view=view)
 
     steps.start("outcomes")
     step("classes", min_images=options.min_images, min_drop=options.min_drop)
@@ -237,38 +245,40 @@ def _count(options: Options, loaded: Inputs, warehouse: Warehouse, steps: _Steps
     steps.end(step("tagged", min_tag_images=options.tag_images))
     warehouse.drop("image_tags")
 
-    errors, images = warehouse.execute(
-        "members", "select max(errors), max(images - errors) from classes"
-    )[0]
-    blocks = {"error_block": _block(errors), "right_block": _block(images)}
+    plan: dict[str, Any] = {}
     for size in range(1, options.max_tags + 1):
         steps.start("tag sets", size)
-        step("candidates", f"candidates_{size}", size=size)
-        members = queries.find("search/members", warehouse.dialect)
-        known = {parameter.name for parameter in members.parameters}
-        warehouse.create(
-            f"members_{size}",
-            members.render(
-                warehouse.dialect,
-                size=size,
-                **{name: value for name, value in blocks.items() if name in known},
-            ),
-            # The members of the largest sets are read once: not worth storing.
-            view=size == options.max_tags > 1,
-        )
-        count = step("counts", f"counts_{size}", size=size)
+        survivors = step("candidates", f"candidates_{size}", size=size, **plan)
+        if size == 1:
+            plan = _blocks(warehouse, survivors)
+        # The members of the largest sets are read once: not worth storing.
+        step("members", f"members_{size}", view=size == options.max_tags > 1, size=size, **plan)
+        step("counts", f"counts_{size}", size=size, **plan)
         if size > 2:
             warehouse.drop(f"members_{size - 1}")
-        steps.end(count)
+        steps.end(survivors)
 
     steps.start("accuracies")
     loaded.rows["tag_sets"] = step("tag_sets", max_tags=options.max_tags, largest=LARGEST_MAX_TAGS)
     steps.end(loaded.rows["tag_sets"])
 
 
-def _block(images: int) -> int:
-    """Return the shortest power of two, from 64 on, that holds so many images, up to a limit."""
-    return min(max(64, 1 << (int(images) - 1).bit_length() if images else 64), _LARGEST_BLOCK)
+def _blocks(warehouse: Warehouse, rows: int) -> dict[str, Any]:
+    """Choose the blocks of the bit strings in the DuckDB plan, given the rows of ``members_1``.
+
+    A block has one length for all classes, so one large class pads the bit strings of all others:
+    blocks are as long as the largest class, but for the two limits.
+    """
+    errors, right = warehouse.execute(
+        "members_1", "select max(errors), max(images - errors) from classes"
+    )[0]
+    limit = min(_LONGEST_BLOCK, max(_SHORT_BLOCK, 8 * _MOST_PADDING // max(rows, 1)))
+    blocks = max(1, math.ceil(max(errors, right) / limit))
+    return {
+        "one_block": blocks == 1,
+        "error_block": max(1, math.ceil(errors / blocks)),
+        "right_block": max(1, math.ceil(right / blocks)),
+    }
 
 
 def _select_modes(
@@ -277,7 +287,7 @@ def _select_modes(
     """Fill ``failure_modes`` and ``failure_mode_tags``; return why there are none, or None."""
 
     def step(name: str, **values: Any) -> int:
-        sql = queries.find(f"search/{name}", warehouse.dialect).render(warehouse.dialect, **values)
+        sql = queries.find(f"search/{name}", warehouse.plans).render(warehouse.dialect, **values)
         return warehouse.create(name, sql)
 
     steps.start("failure modes")
@@ -335,16 +345,6 @@ def _stored_counts(run: Run, options: Options, warehouse: Warehouse) -> None:
         When the run did not count every tag set that the new thresholds could admit.
     """
     old = run.options
-    fixed = [
-        name
-        for name in ("group_by", "error", "where", "image_id", "label", "prediction", "tag",
-                     "score", "min_score", "wide")
-        if getattr(old, name) != getattr(options, name)
-    ]
-    if fixed:
-        raise StoredCountsError(
-            f"{', '.join(fixed)} changes what is counted: search the tables again"
-        )
     if options.max_tags > old.max_tags:
         raise StoredCountsError(
             f"run {run.run_id} counted sets of up to {old.max_tags} tags; for max_tags "
@@ -356,7 +356,7 @@ def _stored_counts(run: Run, options: Options, warehouse: Warehouse) -> None:
             f"fewer ({max(options.tag_images, options.min_images)}) search the tables again, with "
             f"--min-images {options.min_images} --min-drop {options.min_drop:g}"
         )
-    sql = queries.find("search/stored_classes", warehouse.dialect).render(
+    sql = queries.find("search/stored_classes", warehouse.plans).render(
         warehouse.dialect,
         run_id=run.run_id,
         min_images=options.min_images,
@@ -373,7 +373,7 @@ def _stored_counts(run: Run, options: Options, warehouse: Warehouse) -> None:
             f"on, and these thresholds admit sets with {narrow['needed']}; search the tables again "
             f"with --min-images {options.min_images} --min-drop {options.min_drop:g}"
         )
-    sql = queries.find("search/stored_tag_sets", warehouse.dialect).render(
+    sql = queries.find("search/stored_tag_sets", warehouse.plans).render(
         warehouse.dialect,
         run_id=run.run_id,
         max_tags=options.max_tags,

@@ -66,6 +66,7 @@ class Warehouse:
     """
 
     dialect = "duckdb"
+    plans: str | None = "duckdb"  # whose overrides of queries/ are used; None: the portable files
 
     def __init__(self, backend: Backend, on_sql: OnSql | None = None) -> None:
         self.backend = ibis.duckdb.from_connection(backend.con.cursor())
@@ -125,7 +126,7 @@ class Warehouse:
     def record(self, query: str, **values: Any) -> dict[str, Any]:
         """Run a query of `queries/` that returns one row; return it by column name."""
         name = query.rpartition("/")[2]
-        sql = queries.find(query, self.dialect).render(self.dialect, **values)
+        sql = queries.find(query, self.plans).render(self.dialect, **values)
         rows = self.execute(f"check_{name}" if query.startswith("check/") else name, sql)
         columns = [column[0] for column in self.backend.con.description or ()]
         return dict(zip(columns, rows[0], strict=True))

@@ -1,7 +1,7 @@
 -- Why are there no failure modes?
 -- reads: classes, tag_sets
 -- parameter min_images: fewest images of a failure mode
--- parameter has_tagged = true: whether the session still knows which tags are frequent
+-- parameter has_tagged = True: whether the session still knows which tags are frequent
 -- returns: one row: classes, images, errors, largest_class, fewest_errors, frequent_tags,
 --    tag_sets, largest_drop
 with all_classes as (

@@ -1,0 +1,171 @@
+"""Rows as people and programs read them: a terminal table, JSON, CSV, Markdown, or a file."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from prime_sql.errors import OptionError, WarehouseError
+
+_LONGEST_CELL = 200
+_MOST_ROWS = 40
+
+
+class Format(StrEnum):
+    """The forms in which rows are printed."""
+
+    table = "table"
+    json = "json"
+    csv = "csv"
+    markdown = "markdown"
+
+
+# The columns of a terminal table of failure modes: what a reader compares at a glance.
+_MODE_COLUMNS = {
+    "class_name": "class",
+    "tags": "tags",
+    "images": "images",
+    "accuracy": "accuracy",
+    "class_accuracy": "class accuracy",
+    "accuracy_drop": "drop",
+    "excess_errors": "excess errors",
+}
+
+
+def render(rows: pl.DataFrame, form: Format) -> str:
+    """Return the rows as text: ``json`` (an array of objects), ``csv`` or ``markdown``."""
+    if form is Format.json:
+        return json.dumps(_records(rows), ensure_ascii=False, indent=2)
+    if form is Format.csv:
+        return _flat(rows).write_csv().rstrip("\n")
+    lines = [rows.columns, ["---:" if dtype.is_numeric() else "---" for dtype in rows.dtypes]]
+    lines += [[_markdown(value) for value in row] for row in rows.iter_rows()]
+    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
+
+
+def check_file(path: Path) -> Path:
+    """Return `path` when `write` knows its ending and its folder is there.
+
+    Raises
+    ------
+    OptionError
+        When it does not; checked before the work, so that none is lost.
+    """
+    if path.suffix.lower() not in (".parquet", ".csv", ".json"):
+        raise OptionError(f"cannot write {path}: name a file that ends in .parquet, .csv or .json")
+    if not path.absolute().parent.is_dir():
+        raise OptionError(f"cannot write {path}: the folder {path.parent} does not exist")
+    return path
+
+
+def write(rows: pl.DataFrame, path: Path) -> None:
+    """Write the rows to a ``.parquet``, ``.csv`` or ``.json`` file, whole or not at all."""
+    partial = path.with_name(f"{path.name}.partial")
+    try:
+        if path.suffix.lower() == ".parquet":
+            rows.write_parquet(partial)
+        else:
+            form = Format(path.suffix.lower()[1:])
+            partial.write_text(render(rows, form) + "\n", encoding="utf-8")
+        os.replace(partial, path)
+    except OSError as error:
+        raise WarehouseError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def show_modes(modes: pl.DataFrame, console: Console) -> None:
+    """Print failure modes as a table, worst first; at most 40, and how many more there are."""
+    chosen = modes.select([pl.col(column).alias(name) for column, name in _MODE_COLUMNS.items()])
+    count = f"{modes.height:,} failure mode{'' if modes.height == 1 else 's'}"
+    show(chosen, console, title=count, percent=("accuracy", "class accuracy", "drop"))
+
+
+def show(
+    rows: pl.DataFrame, console: Console, *, title: str = "", percent: tuple[str, ...] = ()
+) -> None:
+    """Print rows as a table; at most 40, and how many more there are."""
+    table = Table(box=box.SIMPLE_HEAD, title=title or None, title_justify="left", title_style="bold")
+    for name, dtype in zip(rows.columns, rows.dtypes, strict=True):
+        table.add_column(
+            Text(printable(name)),
+            justify="right" if dtype.is_numeric() else "left",
+            overflow="fold",
+            no_wrap=dtype.is_numeric(),
+        )
+    for row in rows.head(_MOST_ROWS).iter_rows(named=True):
+        table.add_row(
+            *(Text(_cell(value, name in percent)) for name, value in row.items())
+        )
+    console.print(table)
+    if rows.height > _MOST_ROWS:
+        console.print(f"… and {rows.height - _MOST_ROWS:,} more rows; --format csv prints all.")
+
+
+def printable(text: str) -> str:
+    """Show control characters as escapes, so that a tag cannot drive the terminal."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def printable_lines(text: str) -> str:
+    """Like `printable`, but keeps line breaks and tabs: for messages."""
+    return "\n".join(
+        "\t".join(printable(part) for part in line.split("\t")) for line in text.split("\n")
+    )
+
+
+def _cell(value: Any, percent: bool) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        if percent:
+            return f"{value:.1%}"
+        return f"{value:,.1f}" if abs(value) >= 10 or value == 0 else f"{value:.3g}"
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    text = printable(str(value))
+    return text if len(text) <= _LONGEST_CELL else f"{text[: _LONGEST_CELL - 1]}…"
+
+
+def _markdown(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    text = str(value).replace("\\", "\\\\").replace("|", "\\|")
+    return text.replace("\r", " ").replace("\n", "<br>")
+
+
+def _records(rows: pl.DataFrame) -> list[dict[str, Any]]:
+    return [{name: _json(value) for name, value in row.items()} for row in rows.to_dicts()]
+
+
+def _json(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _json(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_json(item) for item in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None  # JSON has no NaN
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
+    return value.hex() if isinstance(value, bytes) else str(value)
+
+
+def _flat(rows: pl.DataFrame) -> pl.DataFrame:
+    """Write nested and binary columns as JSON text: CSV has no other place for them."""
+    nested = [name for name, dtype in rows.schema.items() if dtype.is_nested() or dtype == pl.Binary]
+    return rows.with_columns(
+        pl.Series(name, [json.dumps(_json(value)) for value in rows[name].to_list()], dtype=pl.String)
+        for name in nested
+    )
