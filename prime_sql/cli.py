@@ -31,7 +31,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-out = Console(highlight=False)
+# Without a terminal there is no width to keep to.
+out = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
 err = Console(stderr=True, highlight=False)
 
 Db = Annotated[Path, typer.Argument(help="DuckDB file with the results.", metavar="DB")]
@@ -39,12 +40,16 @@ FormatOption = Annotated[
     Format | None, typer.Option("--format", help="Print rows in this form on standard output.")
 ]
 OutputOption = Annotated[
-    Path | None, typer.Option("-o", "--output", help="Write rows to a .parquet, .csv or .json file.")
+    Path | None,
+    typer.Option("-o", "--output", help="Write rows to a .parquet, .csv or .json file."),
 ]
-RunOption = Annotated[int | None, typer.Option("--run", help="Number of the run; the latest if left out.")]
+RunOption = Annotated[
+    int | None, typer.Option("--run", help="Number of the run; the latest if left out.")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print the result and errors only.")]
 Verbose = Annotated[
-    bool, typer.Option("--verbose", help="Print each step's SQL, rows and seconds on standard error.")
+    bool,
+    typer.Option("--verbose", help="Print each step's SQL, rows and seconds on standard error."),
 ]
 
 # What --from-run can change; everything else decides what was counted.
@@ -59,7 +64,9 @@ def _reports_errors(command: Callable[..., None]) -> Callable[..., None]:
         try:
             command(*args, **kwargs)
         except PrimeSqlError as error:
-            err.print(f"[bold red]Error:[/] {escape(output.printable_lines(str(error)))}", soft_wrap=True)
+            err.print(
+                f"[bold red]Error:[/] {escape(output.printable_lines(str(error)))}", soft_wrap=True
+            )
             raise typer.Exit(2) from error
         except KeyboardInterrupt:
             err.print("Interrupted; the database is as it was.")
@@ -77,7 +84,10 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def _main(
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
     ] = False,
 ) -> None:
     pass
@@ -89,7 +99,9 @@ def search(
     context: typer.Context,
     predictions: Annotated[
         str | None,
-        typer.Argument(help="File, glob, FILE.duckdb:TABLE, or a table of --db.", show_default=False),
+        typer.Argument(
+            help="File, glob, FILE.duckdb:TABLE, or a table of --db.", show_default=False
+        ),
     ] = None,
     tags: Annotated[
         str | None, typer.Argument(help="Likewise: image_id, tag[, score].", show_default=False)
@@ -109,13 +121,16 @@ def search(
     ] = ",".join(f"{margin:g}" for margin in Options.necessity),
     min_tag_images: Annotated[
         int | None,
-        typer.Option(help="A tag counts in a class from so many images on; --min-images if left out."),
+        typer.Option(
+            help="A tag counts in a class from so many images on; --min-images if left out."
+        ),
     ] = Options.min_tag_images,
     group_by: Annotated[
         str, typer.Option(help="What the class is: label, prediction, or COLUMN[,COLUMN].")
     ] = ",".join(Options.group_by),
     error: Annotated[
-        str | None, typer.Option(help="SQL condition for a wrong prediction; label <> prediction if left out.")
+        str | None,
+        typer.Option(help="SQL condition for a wrong prediction; label <> prediction if left out."),
     ] = Options.error,
     where: Annotated[
         str | None, typer.Option(help="SQL condition on the predictions, as in \"split = 'test'\".")
@@ -123,7 +138,9 @@ def search(
     image_id: Annotated[str, typer.Option(help="Column of the image.")] = Options.image_id,
     label: Annotated[str, typer.Option(help="Column of the label.")] = Options.label,
     prediction: Annotated[str, typer.Option(help="Column of the prediction.")] = Options.prediction,
-    tag: Annotated[str, typer.Option(help="Column of the tag, or of a list of tags.")] = Options.tag,
+    tag: Annotated[
+        str, typer.Option(help="Column of the tag, or of a list of tags.")
+    ] = Options.tag,
     score: Annotated[str, typer.Option(help="Column of the tag's score.")] = Options.score,
     min_score: Annotated[
         float | None, typer.Option(help="Leave tags with a lower score out.")
@@ -133,7 +150,9 @@ def search(
     ] = Options.wide,
     from_run: Annotated[
         str | None,
-        typer.Option(help="Ask a stored run (its number, or latest) for other thresholds, counting nothing."),
+        typer.Option(
+            help="Ask a stored run (its number, or latest) for other thresholds, counting nothing."
+        ),
     ] = None,
     format_: FormatOption = None,
     output_: OutputOption = None,
@@ -184,7 +203,9 @@ def _search_again(
     for name in chosen:
         if name not in THRESHOLDS:
             flag = name.replace("_", "-")
-            raise OptionError(f"--{flag} changes what is counted; leave --from-run out to count again")
+            raise OptionError(
+                f"--{flag} changes what is counted; leave --from-run out to count again"
+            )
     stored = ps.open_run(db, None if from_run == "latest" else int(from_run), read_only=False)
     try:
         return stored.refilter(on_sql=on_sql, **chosen)
@@ -197,7 +218,9 @@ def _search_again(
 @_reports_errors
 def sql(
     db: Db,
-    query: Annotated[str, typer.Argument(help="A query; failure_modes and the others mean one run.")],
+    query: Annotated[
+        str, typer.Argument(help="A query; failure_modes and the others mean one run.")
+    ],
     run: RunOption = None,
     format_: FormatOption = None,
     output_: OutputOption = None,
@@ -225,7 +248,10 @@ def runs(db: Db, format_: FormatOption = None, output_: OutputOption = None) -> 
             .str.json_path_match("$.failure_modes")
             .cast(pl.Int64)
             .alias("failure_modes"),
-            pl.col("options").str.json_path_match("$.min_images").cast(pl.Int64).alias("min_images"),
+            pl.col("options")
+            .str.json_path_match("$.min_images")
+            .cast(pl.Int64)
+            .alias("min_images"),
             pl.col("options").str.json_path_match("$.min_drop").cast(pl.Float64).alias("min_drop"),
             pl.col("sources").str.json_path_match("$.predictions").alias("predictions"),
         )
@@ -235,10 +261,13 @@ def runs(db: Db, format_: FormatOption = None, output_: OutputOption = None) -> 
 @app.command()
 @_reports_errors
 def query(
-    db: Annotated[Path | None, typer.Argument(help="DuckDB file with the results.", metavar="DB")] = None,
+    db: Annotated[
+        Path | None, typer.Argument(help="DuckDB file with the results.", metavar="DB")
+    ] = None,
     name: Annotated[str | None, typer.Argument(help="A named question; none lists them.")] = None,
     param: Annotated[
-        list[str] | None, typer.Option("--param", metavar="NAME=VALUE", help="A parameter; may be repeated.")
+        list[str] | None,
+        typer.Option("--param", metavar="NAME=VALUE", help="A parameter; may be repeated."),
     ] = None,
     run: RunOption = None,
     format_: FormatOption = None,
@@ -328,7 +357,9 @@ def _numbers(text: str) -> tuple[float, ...]:
     try:
         return tuple(float(part) for part in text.split(","))
     except ValueError as error:
-        raise OptionError(f"necessity must be numbers such as 0.1,0.05,0.025, got {text!r}") from error
+        raise OptionError(
+            f"necessity must be numbers such as 0.1,0.05,0.025, got {text!r}"
+        ) from error
 
 
 @contextmanager
@@ -349,7 +380,10 @@ def _watched(
         warnings.simplefilter("always", InputWarning)
         if err.is_terminal and not quiet and not verbose:
             bar = ProgressBar(
-                TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=err,
+                TextColumn("{task.description}"),
+                BarColumn(),
+                TimeElapsedColumn(),
+                console=err,
                 transient=True,
             )
             with bar:
@@ -365,14 +399,18 @@ def _watched(
                     else:
                         before = "".join(f" ({n}: {c:,})" for n, c in list(counts.items())[-1:])
                         name += before
-                    bar.update(task, description=name, total=progress.total, completed=progress.done)
+                    bar.update(
+                        task, description=name, total=progress.total, completed=progress.done
+                    )
 
                 yield None, on_progress
         else:
             yield (on_sql if verbose else None), None
     for warning in caught:
         if not issubclass(warning.category, InputWarning):
-            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+            warnings.warn_explicit(
+                warning.message, warning.category, warning.filename, warning.lineno
+            )
         elif not quiet:
             err.print(f"[yellow]Warning:[/] {escape(str(warning.message))}", soft_wrap=True)
 

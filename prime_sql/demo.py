@@ -7,29 +7,31 @@ from pathlib import Path
 
 import polars as pl
 
+from prime_sql import queries
 from prime_sql.results import Run
 from prime_sql.search import OnProgress, search
-from prime_sql.warehouse import Database, OnSql
+from prime_sql.warehouse import Database, OnSql, Warehouse
 
 _PACKAGED = Path(__file__).parent / "emoji"
 FOLDER = _PACKAGED if _PACKAGED.is_dir() else Path(__file__).parent.parent / "examples" / "emoji"
 TABLES = ("images", "metadata", "predictions", "tags")
 
 
-def make(
-    path: Path, *, on_sql: OnSql | None = None, on_progress: OnProgress | None = None
-) -> Run:
+def make(path: Path, *, on_sql: OnSql | None = None, on_progress: OnProgress | None = None) -> Run:
     """Load the example into schema ``emoji`` of a DuckDB file, and search it.
 
     An existing file keeps everything else that it holds; the run is appended.
     """
     database = Database(path)
     try:
-        backend = database.backend
-        backend.create_database("emoji", force=True)
+        warehouse = Warehouse(database.backend, on_sql)
+        warehouse.execute("demo", "create schema if not exists emoji")
         for name in TABLES:
-            rows = backend.read_parquet(FOLDER / f"{name}.parquet")
-            backend.create_table(name, rows, database="emoji", overwrite=True)
+            file = queries.literal(str(FOLDER / f"{name}.parquet"))
+            warehouse.execute(
+                "demo", f"create or replace table emoji.{name} as from read_parquet({file})"
+            )
+        warehouse.close()
         database.publish()
     finally:
         database.discard()
@@ -47,9 +49,9 @@ def make(
 def introduction(images: int, errors: int) -> str:
     """Say what the reader is about to see."""
     return (
-        f"{images:,} emoji pictures drawn by one vendor, sorted into nine categories by a linear\n"
-        f"classifier on EfficientNet-Lite0 features that was trained on another vendor's pictures:\n"
-        f"{errors:,} errors, accuracy {1 - errors / images:.1%}. The tags are the keywords that "
+        f"{images:,} emoji pictures of one vendor, sorted into nine categories by a linear\n"
+        "classifier on EfficientNet-Lite0 features, trained on another vendor's pictures:\n"
+        f"{errors:,} errors, accuracy {1 - errors / images:.1%}. The tags are the keywords that\n"
         "people wrote for them.\n"
     )
 

@@ -1,4 +1,4 @@
-"""Sources (files, tables, frames) become the two input relations of a search, checked.
+"""The two sources become the input relations of a search, checked.
 
 After `load`, the session holds ``predictions`` (image_id, label, prediction, class_name, error)
 and ``tags`` (image_id, tag), both as the user gave them but for names and types.
@@ -6,17 +6,12 @@ and ``tags`` (image_id, tag), both as the user gave them but for names and types
 
 from __future__ import annotations
 
-import glob
-import os
-import re
 import warnings
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import duckdb
 import ibis
-import ibis.expr.datatypes as dt
 import sqlglot
 import sqlglot.expressions as sge
 from ibis.expr.types import Column, Table
@@ -24,16 +19,8 @@ from ibis.expr.types import Column, Table
 from prime_sql import queries
 from prime_sql.errors import InputError, OptionError, did_you_mean, shorten
 from prime_sql.options import Options
-from prime_sql.warehouse import Warehouse, attach, first_line
-
-PARQUET = (".parquet", ".pq", ".parq")
-CSV = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
-JSON = (".json", ".jsonl", ".ndjson", ".json.gz", ".jsonl.gz", ".ndjson.gz")
-DATABASE = (".duckdb", ".db", ".ddb")
-FORMS = (
-    "a Parquet, CSV or JSON-lines file or glob, DATABASE.duckdb:TABLE, the name of a table in the "
-    "target database, or a Polars, pandas, Arrow or Ibis table"
-)
+from prime_sql.sources import describe, kind_of, open_source
+from prime_sql.warehouse import Warehouse, first_line
 
 
 class InputWarning(UserWarning):
@@ -49,6 +36,7 @@ class Inputs:
     warnings: list[str] = field(default_factory=list)
 
     def warn(self, message: str) -> None:
+        """Keep a warning for the run, and show it now."""
         self.warnings.append(message)
         warnings.warn(message, InputWarning, stacklevel=2)
 
@@ -65,154 +53,11 @@ def load(predictions: Any, tags: Any, options: Options, warehouse: Warehouse) ->
     """
     inputs = Inputs({"predictions": describe(predictions), "tags": describe(tags)})
     # Both sources are read before any step, whose temporary relations might share their names.
-    prediction_table = _open(predictions, "predictions", warehouse, options)
-    tag_table = _open(tags, "tags", warehouse, options)
+    prediction_table = open_source(predictions, "predictions", warehouse, options)
+    tag_table = open_source(tags, "tags", warehouse, options)
     _load_predictions(prediction_table, options, warehouse, inputs)
     _load_tags(tag_table, options, warehouse)
     return inputs
-
-
-# Sources ------------------------------------------------------------------------------------------
-
-
-def describe(source: Any) -> str:
-    """Name a source for messages and for `runs`, without credentials."""
-    if isinstance(source, (str, os.PathLike)):
-        text = os.fspath(source)
-        text = re.sub(r"://[^/@]*@", "://", str(text))
-        return re.sub(r"(://[^?]*)\?.*", r"\1", text)
-    if isinstance(source, Table):
-        try:
-            return f"ibis table {source.get_name()}"
-        except Exception:  # an expression has no name of its own
-            return "ibis expression"
-    return f"{type(source).__module__.partition('.')[0]} {type(source).__name__}"
-
-
-def _open(source: Any, role: str, warehouse: Warehouse, options: Options) -> Table:
-    """Return the source as a table of the session; nothing but files stays outside it."""
-    try:
-        if isinstance(source, (str, os.PathLike)):
-            return _open_named(os.fspath(source), role, warehouse, options)
-        if isinstance(source, Table):
-            # Whatever engine it lives in, it travels as Arrow; only what it selects is copied.
-            source = source.to_pyarrow()
-        elif hasattr(source, "collect") and hasattr(source, "collect_schema"):
-            source = source.collect()  # a Polars LazyFrame
-        elif not hasattr(source, "columns") and not hasattr(source, "schema"):
-            raise InputError(f"{role} is {describe(source)}; give {FORMS}")
-        return warehouse.create_from(f"source_{role}_rows", _named_columns(source, role))
-    except InputError:
-        raise
-    except (duckdb.Error, ibis.common.exceptions.IbisError, OSError) as error:
-        raise InputError(f"cannot read {role} ({describe(source)}): {first_line(error)}") from error
-    except (TypeError, ValueError) as error:  # what pyarrow raises on mixed columns
-        raise InputError(
-            f"cannot read {role} ({describe(source)}): {first_line(error)}; "
-            "give every column one type"
-        ) from error
-
-
-def _named_columns(frame: Any, role: str) -> Any:
-    for name in getattr(frame, "columns", ()):
-        # pyarrow's .columns holds the data; names are only missing in pandas.
-        if not isinstance(name, str) and not hasattr(name, "type"):
-            raise InputError(
-                f"{role} has a column called {name!r}, a {type(name).__name__}; "
-                "column names must be text: rename it"
-            )
-    return frame
-
-
-def _open_named(name: str, role: str, warehouse: Warehouse, options: Options) -> Table:
-    lower = name.lower()
-    if lower.endswith(PARQUET + CSV + JSON):
-        _check_files(name, role)
-        return _read_files(name, role, warehouse, options)
-    database, colon, table = name.rpartition(":")
-    if colon and (database.lower().endswith(DATABASE) or Path(database).is_file()):
-        path = Path(database)
-        if not path.is_file():
-            raise InputError(f"{role}: there is no database file {database}")
-        catalog = _catalog_of(path, role, warehouse)
-        return _copy_table(catalog, table, name, role, warehouse)
-    if lower.endswith(DATABASE) and Path(name).is_file():
-        raise InputError(f"{role}: {name} is a database; name a table in it, as in {name}:TABLE")
-    if Path(name).exists():
-        raise InputError(f"{role}: cannot tell the format of {name} from its name; give {FORMS}")
-    return _copy_table(warehouse.backend.current_catalog, name, name, role, warehouse)
-
-
-def _check_files(name: str, role: str) -> None:
-    if "://" in name or glob.glob(name) or Path(name).is_file():
-        return
-    if glob.has_magic(name):
-        raise InputError(f"{role}: no file matches {name}")
-    folder = Path(name).parent
-    near = [path.name for path in folder.iterdir()] if folder.is_dir() else []
-    raise InputError(f"{role}: there is no file {name}.{did_you_mean(Path(name).name, near)}")
-
-
-def _read_files(name: str, role: str, warehouse: Warehouse, options: Options) -> Table:
-    backend = warehouse.backend
-    lower = name.lower()
-    if Path(name).is_file():
-        # A file whose name holds * or [ is that file, not a pattern.
-        name = glob.escape(name)
-    if lower.endswith(PARQUET):
-        return backend.read_parquet(name)
-    if lower.endswith(JSON):
-        table = backend.read_json(name)
-    else:
-        table = _read_csv(name, role, warehouse, options)
-    # Text formats are parsed once, not at every step that reads them.
-    return warehouse.create_from(f"source_{role}_rows", table)
-
-
-def _read_csv(name: str, role: str, warehouse: Warehouse, options: Options) -> Table:
-    table = warehouse.backend.read_csv(name)
-    # Identifiers and words stay as written: '007' must not become 7.
-    text = {options.image_id} if role == "predictions" else {options.image_id, options.tag}
-    if role == "tags" and options.wide:
-        text.discard(options.tag)
-    pair = [column for column in (options.label, options.prediction) if column in table.columns]
-    if role == "predictions" and len({_kind(table[column].type()) for column in pair}) > 1:
-        # A file has no types; if the guesses differ for the two, both are text.
-        text.update(pair)
-    types = {column: "VARCHAR" for column in table.columns if column in text}
-    return warehouse.backend.read_csv(name, types=types) if types else table
-
-
-def _catalog_of(path: Path, role: str, warehouse: Warehouse) -> str:
-    attached = warehouse.execute(
-        "attach", "select database_name, path from duckdb_databases() where path is not null"
-    )
-    for catalog, file in attached:
-        if Path(file).exists() and Path(file).samefile(path):
-            return str(catalog)
-    alias = f"source_of_{role}"
-    attach(warehouse.backend, path, alias)
-    return alias
-
-
-def _copy_table(catalog: str, table: str, shown: str, role: str, warehouse: Warehouse) -> Table:
-    schema, _, name = table.rpartition(".")
-    backend = warehouse.backend
-    found = None
-    for place, word in ((schema or "main", name), ("main", table)):
-        if place in backend.list_databases(catalog=catalog):
-            tables = backend.list_tables(database=(catalog, place))
-            if word in tables:
-                found = backend.table(word, database=(catalog, place))
-                break
-    if found is None:
-        tables = backend.list_tables(database=(catalog, "main"))
-        raise InputError(
-            f"{role}: there is no file or table {shown}.{did_you_mean(name, tables)} "
-            f"Give {FORMS}."
-        )
-    # Copied, because a view's own tables could share a name with a step of the search.
-    return warehouse.create_from(f"source_{role}_rows", found)
 
 
 # Predictions --------------------------------------------------------------------------------------
@@ -250,8 +95,9 @@ def _load_predictions(table: Table, options: Options, warehouse: Warehouse, inpu
                 selected = {**{column: table[column] for column in table.columns}, **selected}
             else:
                 _check_columns(name, condition, set(selected) | set(table.columns))
-    group_by = [lower.get(name.lower(), name) if name not in standard else name
-                for name in options.group_by]
+    group_by = [
+        lower.get(name.lower(), name) if name not in standard else name for name in options.group_by
+    ]
 
     if options.error is None:
         _check_same_kind(table, selected["label"], selected["prediction"])
@@ -283,7 +129,9 @@ def _condition(name: str, text: str | None, dialect: str) -> sge.Expression | No
         raise OptionError(f"{name} is not an SQL condition: {shorten(text)}") from error
     condition = parsed[0] if len(parsed) == 1 else None
     if condition is None or not isinstance(condition, sge.Condition | sge.Paren):
-        raise OptionError(f"{name} must be one SQL condition such as \"split = 'test'\", got {shorten(text)}")
+        raise OptionError(
+            f"{name} must be one SQL condition such as \"split = 'test'\", got {shorten(text)}"
+        )
     return condition
 
 
@@ -293,7 +141,8 @@ def _check_columns(name: str, condition: sge.Expression, known: set[str]) -> Non
         if column.name.lower() not in lower:
             quoted = column.this.args.get("quoted")
             hint = did_you_mean(column.name, known) or (
-                f" Text stands in single quotes: '{column.name}'." if quoted
+                f" Text stands in single quotes: '{column.name}'."
+                if quoted
                 else f" It has: {', '.join(sorted(known))}."
             )
             raise InputError(f"{name}: predictions has no column {column.name!r}.{hint}")
@@ -308,7 +157,9 @@ def _try_conditions(written: dict[str, str | None], warehouse: Warehouse) -> Non
                 f"select ({condition}) as truth from source_predictions"
             ).schema()
         except (duckdb.Error, ibis.common.exceptions.IbisError) as error:
-            raise OptionError(f"{name} does not fit the predictions: {first_line(error)}") from error
+            raise OptionError(
+                f"{name} does not fit the predictions: {first_line(error)}"
+            ) from error
         if not (schema["truth"].is_boolean() or schema["truth"].is_integer()):
             raise OptionError(
                 f"{name} must be true or false for each row, but {shorten(condition)} "
@@ -331,8 +182,8 @@ def _check_predictions(
         raise InputError(f"predictions ({inputs.sources['predictions']}) has no rows{why}")
     if found["null_image_id"]:
         raise InputError(
-            f"predictions.{options.image_id} is null in {found['null_image_id']:,} of {total:,} rows, "
-            f"for example one of class {shorten(found['null_image_id_example'])}; "
+            f"predictions.{options.image_id} is null in {found['null_image_id']:,} of {total:,} "
+            f"rows, for example one of class {shorten(found['null_image_id_example'])}; "
             "every prediction needs its image: fill it, or leave the rows out with where"
         )
     problems = {
@@ -351,10 +202,11 @@ def _check_predictions(
     if duplicates["images"]:
         raise InputError(
             f"predictions.{options.image_id} is not unique: {duplicates['images']:,} images stand "
-            f"more than once in a class ({duplicates['surplus_rows']:,} of {total:,} rows too many), "
-            f"for example image {shorten(duplicates['image_id'])} {duplicates['copies']} times in "
-            f"class {shorten(duplicates['class_name'])}; remove the copies, choose one model or "
-            "split with where, or add that column to group_by"
+            f"more than once in a class ({duplicates['surplus_rows']:,} of {total:,} rows too "
+            f"many), for example image {shorten(duplicates['image_id'])} "
+            f"{duplicates['copies']} times in class {shorten(duplicates['class_name'])}; "
+            "remove the copies, choose one model or split with where, or add that column to "
+            "group_by"
         )
 
 
@@ -375,19 +227,14 @@ def shorten_list(names: Any, most: int = 12) -> str:
     return ", ".join(names[:most]) + more
 
 
-def _kind(dtype: dt.DataType) -> str:
-    for kind in ("string", "boolean", "numeric", "temporal"):
-        if getattr(dtype, f"is_{kind}")():
-            return kind
-    return str(dtype)
-
-
 def _check_same_kind(table: Table, label: Column, prediction: Column) -> None:
-    if _kind(label.type()) == _kind(prediction.type()):
+    if kind_of(label.type()) == kind_of(prediction.type()):
         return
     both = table.select(label=label, prediction=prediction)
     example = both.limit(1).to_pyarrow().to_pylist()
-    shown = "label {label!r} against prediction {prediction!r}".format(**example[0]) if example else ""
+    shown = (
+        "label {label!r} against prediction {prediction!r}".format(**example[0]) if example else ""
+    )
     raise InputError(
         f"predictions.{label.get_name()} is {label.type()} and predictions.{prediction.get_name()} "
         f"is {prediction.type()}, in all {table.count().to_pyarrow().as_py():,} rows, for example "
@@ -434,7 +281,9 @@ def _unpivot(table: Table, options: Options) -> Table:
         if dtype.is_numeric() and not dtype.is_boolean():
             numbers.append(name)
         elif not dtype.is_boolean():
-            example = table.filter(table[name].notnull()).select(x=table[name]).limit(1).to_pyarrow()
+            example = (
+                table.filter(table[name].notnull()).select(x=table[name]).limit(1).to_pyarrow()
+            )
             shown = shorten(example["x"][0].as_py()) if len(example) else "no value"
             raise InputError(
                 f"tags.{name} is {dtype} (for example {shown}); with wide, every column beside "
@@ -482,9 +331,9 @@ def check_tags(warehouse: Warehouse, inputs: Inputs) -> None:
         if not found["matched_rows"]:
             other = warehouse.execute("check_tags", "select min(image_id) from images")[0][0]
             raise InputError(
-                f"tags and predictions have no image_id in common: {usable:,} tag rows, for example "
-                f"image {shorten(images['example'])}, against {found['images']:,} images, for "
-                f"example {shorten(other)}; map the columns with --image-id, or write the "
+                f"tags and predictions have no image_id in common: {usable:,} tag rows, for "
+                f"example image {shorten(images['example'])}, against {found['images']:,} images, "
+                f"for example {shorten(other)}; map the columns with --image-id, or write the "
                 "identifiers alike in both tables"
             )
         inputs.warn(

@@ -158,7 +158,9 @@ def _fractions(name: str, values: Any) -> tuple[float, ...]:
 
 
 def _names(name: str, values: Any) -> tuple[str, ...]:
-    values = tuple(part.strip() for part in values.split(",")) if isinstance(values, str) else values
+    values = (
+        tuple(part.strip() for part in values.split(",")) if isinstance(values, str) else values
+    )
     names = tuple(_text(name, value) for value in values)
     if not names:
         raise OptionError(f"{name} needs at least one column")

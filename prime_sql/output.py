@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from prime_sql.errors import OptionError, WarehouseError
 
 _LONGEST_CELL = 200
 _MOST_ROWS = 40
+_NEVER_WRAPPED = 16  # characters: numbers, identifiers and short names stay whole
 
 
 class Format(StrEnum):
@@ -36,9 +36,9 @@ _MODE_COLUMNS = {
     "tags": "tags",
     "images": "images",
     "accuracy": "accuracy",
-    "class_accuracy": "class accuracy",
+    "class_accuracy": "class\naccuracy",
     "accuracy_drop": "drop",
-    "excess_errors": "excess errors",
+    "excess_errors": "excess\nerrors",
 }
 
 
@@ -77,7 +77,7 @@ def write(rows: pl.DataFrame, path: Path) -> None:
         else:
             form = Format(path.suffix.lower()[1:])
             partial.write_text(render(rows, form) + "\n", encoding="utf-8")
-        os.replace(partial, path)
+        partial.replace(path)
     except OSError as error:
         raise WarehouseError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
@@ -88,25 +88,33 @@ def show_modes(modes: pl.DataFrame, console: Console) -> None:
     """Print failure modes as a table, worst first; at most 40, and how many more there are."""
     chosen = modes.select([pl.col(column).alias(name) for column, name in _MODE_COLUMNS.items()])
     count = f"{modes.height:,} failure mode{'' if modes.height == 1 else 's'}"
-    show(chosen, console, title=count, percent=("accuracy", "class accuracy", "drop"))
+    show(chosen, console, title=count, percent=("accuracy", "class\naccuracy", "drop"))
 
 
 def show(
     rows: pl.DataFrame, console: Console, *, title: str = "", percent: tuple[str, ...] = ()
 ) -> None:
     """Print rows as a table; at most 40, and how many more there are."""
-    table = Table(box=box.SIMPLE_HEAD, title=title or None, title_justify="left", title_style="bold")
-    for name, dtype in zip(rows.columns, rows.dtypes, strict=True):
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+        title=title or None,
+        title_justify="left",
+        title_style="bold",
+    )
+    shown = rows.head(_MOST_ROWS)
+    cells = [[_cell(value, name in percent) for value in shown[name]] for name in shown.columns]
+    for name, dtype, column in zip(shown.columns, shown.dtypes, cells, strict=True):
         table.add_column(
-            Text(printable(name)),
+            # A long name takes several lines rather than the room of the values.
+            Text(printable_lines(name) if " " in name else printable(name).replace("_", "_\n")),
             justify="right" if dtype.is_numeric() else "left",
             overflow="fold",
-            no_wrap=dtype.is_numeric(),
+            no_wrap=dtype.is_numeric() or max(map(len, column), default=0) <= _NEVER_WRAPPED,
         )
-    for row in rows.head(_MOST_ROWS).iter_rows(named=True):
-        table.add_row(
-            *(Text(_cell(value, name in percent)) for name, value in row.items())
-        )
+    for row in zip(*cells, strict=True):
+        table.add_row(*map(Text, row))
     console.print(table)
     if rows.height > _MOST_ROWS:
         console.print(f"… and {rows.height - _MOST_ROWS:,} more rows; --format csv prints all.")
@@ -164,8 +172,12 @@ def _json(value: Any) -> Any:
 
 def _flat(rows: pl.DataFrame) -> pl.DataFrame:
     """Write nested and binary columns as JSON text: CSV has no other place for them."""
-    nested = [name for name, dtype in rows.schema.items() if dtype.is_nested() or dtype == pl.Binary]
+    nested = [
+        name for name, dtype in rows.schema.items() if dtype.is_nested() or dtype == pl.Binary
+    ]
     return rows.with_columns(
-        pl.Series(name, [json.dumps(_json(value)) for value in rows[name].to_list()], dtype=pl.String)
+        pl.Series(
+            name, [json.dumps(_json(value)) for value in rows[name].to_list()], dtype=pl.String
+        )
         for name in nested
     )

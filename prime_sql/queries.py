@@ -23,7 +23,9 @@ from prime_sql.errors import QueryError, did_you_mean
 _PACKAGED = Path(__file__).parent / "queries"
 FOLDER = _PACKAGED if _PACKAGED.is_dir() else Path(__file__).parent.parent / "queries"
 
-_ENTRY = re.compile(r"^(reads|returns|parameter (?P<name>\w+)(?: = (?P<default>[^:]*))?): (?P<text>.*)$")
+_ENTRY = re.compile(
+    r"^(reads|returns|parameter (?P<name>\w+)(?: = (?P<default>[^:]*))?): (?P<text>.*)$"
+)
 
 
 @dataclass(frozen=True)
@@ -101,12 +103,12 @@ def all_queries() -> list[Query]:
 
 def identifier(name: str, dialect: str = "duckdb") -> str:
     """Quote a name (column, table) for `dialect`."""
-    return sge.to_identifier(name, quoted=True).sql(dialect)
+    return str(sge.to_identifier(name, quoted=True).sql(dialect))
 
 
 def literal(value: str | int | float | None, dialect: str = "duckdb") -> str:
     """Write a value as a literal of `dialect`."""
-    return sge.convert(value).sql(dialect)
+    return str(sge.convert(value).sql(dialect))
 
 
 def _stem(path: Path) -> str:

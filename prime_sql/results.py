@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import duckdb
 import ibis
@@ -51,11 +51,11 @@ class Relation:
 
     def to_polars(self) -> pl.DataFrame:
         """Read all rows into a Polars data frame."""
-        return self.table.to_polars()
+        return cast(pl.DataFrame, self.table.to_polars())
 
     def to_pandas(self) -> pd.DataFrame:
         """Read all rows into a pandas data frame."""
-        return self.table.to_pandas()
+        return cast(pd.DataFrame, self.table.to_pandas())
 
     def to_arrow(self) -> pa.Table:
         """Read all rows into an Arrow table."""
@@ -96,7 +96,8 @@ class Run:
         if not record:
             where = path or "the database"
             raise QueryError(
-                f"{where} holds no run" if run_id is None
+                f"{where} holds no run"
+                if run_id is None
                 else f"{where} holds no run {run_id}; `prime-sql runs` lists them"
             )
         self.backend = backend
@@ -198,7 +199,7 @@ class Run:
         """
         question = queries.find(f"ask/{name}")
         declared = {parameter.name for parameter in question.parameters}
-        thresholds = {
+        thresholds: dict[str, Any] = {
             "min_images": self.options.min_images,
             "min_drop": self.options.min_drop,
             "necessity": [self.options.necessity_of(size) for size in range(1, 7)],
@@ -215,11 +216,14 @@ class Run:
         wanted = [image_id, *(values[key] for key in ("column", "measure") if values.get(key))]
         if name is None:
             rows = self.backend.raw_sql(
-                "select table_schema, table_name, list(column_name) from information_schema.columns "
+                "select table_schema, table_name, list(column_name) "
+                "from information_schema.columns "
                 "where table_schema not in ('prime', 'information_schema', 'pg_catalog') "
                 "and table_catalog = current_database() group by all order by all"
             ).fetchall()
-            fitting = [(schema, table) for schema, table, columns in rows if {*wanted} <= {*columns}]
+            fitting = [
+                (schema, table) for schema, table, columns in rows if {*wanted} <= {*columns}
+            ]
             if len(fitting) != 1:
                 found = ", ".join(table for _, table in fitting) or "none"
                 raise QueryError(
@@ -308,7 +312,7 @@ def runs(database: str | os.PathLike[str] | Backend) -> pl.DataFrame:
         opened.discard()
 
 
-_RUN_SCHEMA = {
+_RUN_SCHEMA: dict[str, Any] = {
     "run_id": pl.Int32,
     "counted_run_id": pl.Int32,
     "created_at": pl.Datetime("us"),
@@ -324,13 +328,15 @@ _RUN_SCHEMA = {
 
 
 def _records(backend: Backend, run_id: int | None) -> list[dict[str, Any]]:
-    if "prime" not in backend.list_databases() or "runs" not in backend.list_tables(database="prime"):
+    if "prime" not in backend.list_databases() or "runs" not in backend.list_tables(
+        database="prime"
+    ):
         return []
     table = backend.table("runs", database="prime").order_by("run_id")
     if run_id is not None:
         table = table.filter(table.run_id == run_id)
     try:
-        return table.select(*_RUN_SCHEMA).to_pyarrow().to_pylist()
+        return list(table.select(*_RUN_SCHEMA).to_pyarrow().to_pylist())
     except (duckdb.Error, ibis.common.exceptions.IbisError) as error:
         raise WarehouseError(
             f"schema prime was not made by this version of prime_sql: {first_line(error)}"

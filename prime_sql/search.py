@@ -21,7 +21,7 @@ from prime_sql.results import Run
 from prime_sql.warehouse import Database, Destination, OnSql, Warehouse
 
 # Bit strings of the DuckDB plan: the engine works on 2,048 rows at a time, so a row must stay
-# short (bits), and so must the padding of all rows together (bytes), unless blocks are short anyway.
+# short (bits), and so must the padding of all rows (bytes), unless blocks are short anyway.
 _LONGEST_BLOCK = 65_536
 _SHORT_BLOCK = 4_096
 _MOST_PADDING = 256_000_000
@@ -396,7 +396,9 @@ def _publish(
     with warehouse.transaction():
         warehouse.script("publish", queries.find("publish/tables").render(warehouse.dialect))
         run_id = int(
-            warehouse.execute("publish", "select coalesce(max(run_id), 0) + 1 from prime.runs")[0][0]
+            warehouse.execute("publish", "select coalesce(max(run_id), 0) + 1 from prime.runs")[0][
+                0
+            ]
         )
         if counted_run_id is None:
             rows = queries.find("publish/images").render(warehouse.dialect, run_id=run_id)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 import duckdb
 import ibis
@@ -25,7 +25,7 @@ from sqlglot.tokens import TokenType
 from prime_sql import queries
 from prime_sql.errors import PrimeSqlError, WarehouseError
 
-Destination = str | os.PathLike[str] | Backend | None
+Destination: TypeAlias = "str | os.PathLike[str] | Backend | None"
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,9 @@ class Warehouse:
             cursor = self.backend.raw_sql(sql)
             rows = cast("list[tuple[Any, ...]]", cursor.fetchall())
         except duckdb.Error as error:
-            raise WarehouseError(f"step {step} failed: {error}\n\nSQL of the step:\n{sql}") from error
+            raise WarehouseError(
+                f"step {step} failed: {error}\n\nSQL of the step:\n{sql}"
+            ) from error
         seconds = time.perf_counter() - start
         self.seconds[step] = self.seconds.get(step, 0.0) + seconds
         if self._on_sql is not None:
@@ -106,7 +108,7 @@ class Warehouse:
             self.execute(step, sql[start:].strip())
 
     def create(self, name: str, select: str, *, view: bool = False) -> int:
-        """Keep the rows of `select` as the temporary relation `name`; return how many (0: a view)."""
+        """Keep `select` as the temporary relation `name`; return its rows (0 for a view)."""
         kind = "view" if view else "table"
         rows = self.execute(name, f"create or replace temp {kind} {name} as\n{select}")
         return 0 if view else int(rows[0][0])
@@ -175,7 +177,9 @@ class Database:
         else:
             self.path = Path(into)
             if read_only and not self.path.exists():
-                raise WarehouseError(f"there is no database {self.path}; `prime-sql search` makes one")
+                raise WarehouseError(
+                    f"there is no database {self.path}; `prime-sql search` makes one"
+                )
             if self.path.is_dir():
                 raise WarehouseError(f"{self.path} is a folder; name a DuckDB file in it")
             if not self.path.exists():

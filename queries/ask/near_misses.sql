@@ -1,8 +1,8 @@
 -- Which counted tag sets fail just one of the three conditions, and by how much?
 -- reads: tag_sets, classes
--- parameter min_images: fewest images of a failure mode; the run's if left out
--- parameter min_drop: smallest accuracy drop; the run's if left out
--- parameter necessity: b_k by tag count, from 1 on; always the run's
+-- parameter min_images = None: fewest images of a failure mode; the run's if left out
+-- parameter min_drop = None: smallest accuracy drop; the run's if left out
+-- parameter necessity = None: b_k by tag count, from 1 on; always the run's
 -- parameter most = 50: how many rows
 -- returns: class_name, tags, tag_count, images, errors, accuracy, class_accuracy, accuracy_drop,
 --    necessity_margin, missed (images, accuracy_drop or necessity), missed_by (in images, or as a
