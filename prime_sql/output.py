@@ -103,21 +103,35 @@ def show(
         title_justify="left",
         title_style="bold",
     )
+    columns: list[list[str]] = []
     shown = rows.head(_MOST_ROWS)
-    cells = [[_cell(value, name in percent) for value in shown[name]] for name in shown.columns]
-    for name, dtype, column in zip(shown.columns, shown.dtypes, cells, strict=True):
+    room = console.width - 2  # the edges
+    for name, dtype in shown.schema.items():
+        # A long name takes several lines rather than the room of the values.
+        header = printable_lines(name).replace("_", "_\n")
+        cells = [_cell(value, name in percent) for value in shown[name]]
+        longest = max(map(len, [*header.split("\n"), *cells]))
+        whole = dtype.is_numeric() or longest <= _NEVER_WRAPPED
+        narrowest = longest if whole else _NEVER_WRAPPED
+        room -= narrowest + 1
+        if room < 0 and columns:
+            break
         table.add_column(
-            # A long name takes several lines rather than the room of the values.
-            Text(printable_lines(name) if " " in name else printable(name).replace("_", "_\n")),
+            Text(header),
             justify="right" if dtype.is_numeric() else "left",
             overflow="fold",
-            no_wrap=dtype.is_numeric() or max(map(len, column), default=0) <= _NEVER_WRAPPED,
+            no_wrap=whole,
+            min_width=narrowest,
         )
-    for row in zip(*cells, strict=True):
+        columns.append(cells)
+    for row in zip(*columns, strict=True):
         table.add_row(*map(Text, row))
     console.print(table)
     if rows.height > _MOST_ROWS:
         console.print(f"… and {rows.height - _MOST_ROWS:,} more rows; --format csv prints all.")
+    if len(columns) < rows.width:
+        hidden = ", ".join(printable(name) for name in rows.columns[len(columns) :])
+        console.print(f"No room for {hidden}; widen the window, or --format csv.", markup=False)
 
 
 def printable(text: str) -> str:

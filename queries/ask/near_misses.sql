@@ -4,9 +4,9 @@
 -- parameter min_drop = None: smallest accuracy drop; the run's if left out
 -- parameter necessity = None: b_k by tag count, from 1 on; always the run's
 -- parameter most = 50: how many rows
--- returns: class_name, tags, tag_count, images, errors, accuracy, class_accuracy, accuracy_drop,
---    necessity_margin, missed (images, accuracy_drop or necessity), missed_by (in images, or as a
---    fraction); nearest first, measured against the threshold. Sets that the search never counted
+-- returns: class_name, tags, missed (images, accuracy_drop or necessity), missed_by (in images, or
+--    as a fraction), images, errors, accuracy, class_accuracy, accuracy_drop, necessity_margin,
+--    tag_count; nearest first, measured against the threshold. Sets that the search never counted
 --    for want of errors are not here.
 with measured as (
     select
@@ -65,15 +65,15 @@ missed as (
 select
     class_name,
     tags,
-    tag_count,
+    missed,
+    missed_by,
     images,
     errors,
     accuracy,
     class_accuracy,
     accuracy_drop,
     necessity_margin,
-    missed,
-    missed_by
+    tag_count
 from missed
 order by missed_by / threshold, class_name, tag_count, tags
 limit {{ most | number }}
