@@ -113,7 +113,7 @@ def show(
         longest = max(map(len, [*header.split("\n"), *cells]))
         whole = dtype.is_numeric() or longest <= _NEVER_WRAPPED
         narrowest = longest if whole else _NEVER_WRAPPED
-        room -= narrowest + 1
+        room -= narrowest + 2  # a space and a divider
         if room < 0 and columns:
             break
         table.add_column(
