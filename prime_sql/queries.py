@@ -70,7 +70,7 @@ class Query:
                     )
                 values[parameter.name] = ast.literal_eval(parameter.default)
         try:
-            return _environment(dialect).from_string(self.template).render(values).strip()
+            return _compiled(self.template, dialect).render(values).strip()
         except jinja2.UndefinedError as error:
             raise QueryError(f"{self.path.name}: {error}") from error
 
@@ -152,6 +152,11 @@ def _read(path: Path) -> Query:
         parameters=tuple(parameters),
         template="\n".join(lines[len(header) :]),
     )
+
+
+@cache
+def _compiled(template: str, dialect: str) -> jinja2.Template:
+    return _environment(dialect).from_string(template)
 
 
 @cache

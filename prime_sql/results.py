@@ -14,6 +14,8 @@ import ibis
 import pandas as pd
 import polars as pl
 import pyarrow as pa
+import sqlglot
+import sqlglot.expressions as sge
 from ibis.backends.duckdb import Backend
 from ibis.expr.types import Table
 
@@ -154,7 +156,7 @@ class Run:
         return self._relation("failure_mode_images")
 
     def _relation(self, name: str) -> Relation:
-        table = self.backend.table(name, database="prime")
+        table = self.backend.table(name, database=(self.backend.current_catalog, "prime"))
         order = [ibis.desc(key[1:]) if key[0] == "-" else key for key in RELATIONS[name]]
         return Relation(table.filter(table.run_id == self.run_id).order_by(order))
 
@@ -168,11 +170,13 @@ class Run:
         QueryError
             When the engine refuses the query; the message is the engine's.
         """
+        catalog = queries.identifier(self.backend.current_catalog)
+        schema = f"{catalog}.prime"
         scope = ",\n".join(
-            f"{name} as (select * from prime.{name} where run_id = {self.run_id})"
+            f"{name} as (select * from {schema}.{name} where run_id = {self.run_id})"
             for name in RELATIONS
         )
-        query = query.strip().removesuffix(";")
+        query = _with_catalog(query.strip().removesuffix(";"), self.backend.current_catalog)
         try:
             # In parentheses on lines of their own: the query may bring its own WITH, and may end
             # in a comment.
@@ -328,11 +332,12 @@ _RUN_SCHEMA: dict[str, Any] = {
 
 
 def _records(backend: Backend, run_id: int | None) -> list[dict[str, Any]]:
-    if "prime" not in backend.list_databases() or "runs" not in backend.list_tables(
-        database="prime"
-    ):
+    place = (backend.current_catalog, "prime")
+    if "prime" not in backend.list_databases(catalog=place[0]):
         return []
-    table = backend.table("runs", database="prime").order_by("run_id")
+    if "runs" not in backend.list_tables(database=place):
+        return []
+    table = backend.table("runs", database=place).order_by("run_id")
     if run_id is not None:
         table = table.filter(table.run_id == run_id)
     try:
@@ -341,6 +346,23 @@ def _records(backend: Backend, run_id: int | None) -> list[dict[str, Any]]:
         raise WarehouseError(
             f"schema prime was not made by this version of prime_sql: {first_line(error)}"
         ) from error
+
+
+def _with_catalog(query: str, catalog: str) -> str:
+    """Write the catalog before ``prime.`` in a file called prime.duckdb.
+
+    There, DuckDB cannot tell the catalog prime from the schema prime.
+    """
+    if catalog.lower() != "prime":
+        return query
+    try:
+        parsed = sqlglot.parse_one(query, read="duckdb")
+    except sqlglot.errors.SqlglotError:
+        return query  # the engine will say what is wrong
+    for table in parsed.find_all(sge.Table):
+        if table.db.lower() == "prime" and not table.catalog:
+            table.set("catalog", sge.to_identifier(catalog, quoted=True))
+    return str(parsed.sql(dialect="duckdb"))
 
 
 def _without_scope(error: duckdb.Error, query: str) -> str:

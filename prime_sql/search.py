@@ -27,6 +27,18 @@ _SHORT_BLOCK = 4_096
 _MOST_PADDING = 256_000_000
 
 
+# The relations of a session that are stored under the same names.
+_PUBLISHED = (
+    "classes",
+    "outcomes",
+    "vocabulary",
+    "tagged",
+    "tag_sets",
+    "failure_modes",
+    "failure_mode_tags",
+)
+
+
 @dataclass(frozen=True)
 class Progress:
     """What a progress display needs: which step starts or has just ended, and with what count.
@@ -358,6 +370,7 @@ def _stored_counts(run: Run, options: Options, warehouse: Warehouse) -> None:
         )
     sql = queries.find("search/stored_classes", warehouse.plans).render(
         warehouse.dialect,
+        schema=warehouse.schema,
         run_id=run.run_id,
         min_images=options.min_images,
         min_drop=options.min_drop,
@@ -375,6 +388,7 @@ def _stored_counts(run: Run, options: Options, warehouse: Warehouse) -> None:
         )
     sql = queries.find("search/stored_tag_sets", warehouse.plans).render(
         warehouse.dialect,
+        schema=warehouse.schema,
         run_id=run.run_id,
         max_tags=options.max_tags,
         largest=LARGEST_MAX_TAGS,
@@ -394,21 +408,25 @@ def _publish(
     """Append the session's relations to schema ``prime`` in one transaction; return the run_id."""
     steps.start("publish")
     with warehouse.transaction():
-        warehouse.script("publish", queries.find("publish/tables").render(warehouse.dialect))
-        run_id = int(
-            warehouse.execute("publish", "select coalesce(max(run_id), 0) + 1 from prime.runs")[0][
-                0
-            ]
-        )
+
+        def script(name: str, **values: Any) -> None:
+            sql = queries.find(f"publish/{name}").render(
+                warehouse.dialect, schema=warehouse.schema, **values
+            )
+            warehouse.script("publish", sql)
+
+        script("tables")
+        latest = f"select coalesce(max(run_id), 0) from {warehouse.schema}.runs"
+        run_id = int(warehouse.execute("publish", latest)[0][0]) + 1
         if counted_run_id is None:
-            rows = queries.find("publish/images").render(warehouse.dialect, run_id=run_id)
-            warehouse.script("publish", rows)
-        rows = queries.find("publish/results").render(
-            warehouse.dialect, run_id=run_id, largest=LARGEST_MAX_TAGS
-        )
-        warehouse.script("publish", rows)
-        row = queries.find("publish/run").render(
-            warehouse.dialect,
+            script("images", run_id=run_id)
+        script("results", run_id=run_id, largest=LARGEST_MAX_TAGS)
+        # The session's relations would hide the stored ones, which have the same names.
+        warehouse.drop(*_PUBLISHED)
+        warehouse.execute("publish", f"use {warehouse.schema}")
+        script("views")
+        script(
+            "run",
             run_id=run_id,
             counted_run_id=counted_run_id or run_id,
             created_at=datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S.%f"),
@@ -420,6 +438,5 @@ def _publish(
             row_counts=json.dumps(loaded.rows),
             seconds=json.dumps({step: round(s, 4) for step, s in warehouse.seconds.items()}),
         )
-        warehouse.execute("publish", row)
     steps.end(loaded.rows["failure_modes"])
     return run_id

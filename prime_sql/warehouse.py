@@ -73,6 +73,14 @@ class Warehouse:
         self.seconds: dict[str, float] = {}
         self._on_sql = on_sql
 
+    @property
+    def schema(self) -> str:
+        """The schema of the results, quoted, with its catalog.
+
+        The catalog is named because that of ``prime.duckdb`` is called prime as well.
+        """
+        return f"{queries.identifier(self.backend.current_catalog)}.{queries.identifier('prime')}"
+
     def execute(self, step: str, sql: str) -> list[tuple[Any, ...]]:
         """Run one statement and return its rows.
 

@@ -1,5 +1,6 @@
 -- Other thresholds: what did a stored run count in each class, and what do they need?
 -- reads: prime.classes
+-- parameter schema: the quoted schema of the results
 -- parameter run_id: the stored run
 -- parameter min_images: fewest images of a failure mode, now
 -- parameter min_drop: smallest accuracy drop, now
@@ -18,5 +19,5 @@ select
     cast(ceil(
         {{ counted_min_images }} * (cast(errors as double) / images + {{ counted_min_drop }} - 2e-9)
     ) as bigint) as counted_min_errors
-from prime.classes
+from {{ schema }}.classes
 where run_id = {{ run_id }}

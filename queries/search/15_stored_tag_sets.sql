@@ -1,5 +1,6 @@
 -- Other thresholds: which stored tag sets would a search with them have counted?
 -- reads: prime.tag_sets, classes (of the session)
+-- parameter schema: the quoted schema of the results
 -- parameter run_id: the stored run
 -- parameter max_tags: tags in the largest set
 -- parameter largest: how many tag columns there are
@@ -7,7 +8,7 @@
 -- returns: the columns of tag_sets
 with enough_errors as (
     select s.*
-    from prime.tag_sets as s
+    from {{ schema }}.tag_sets as s
     inner join classes as c on c.class_name = s.class_name
     where
         s.run_id = {{ run_id }}

@@ -1,4 +1,5 @@
 -- Make a run visible: its row in runs, the last statement of the transaction.
+-- parameter schema: the quoted schema of the results
 -- parameter run_id: the run
 -- parameter counted_run_id: the run whose counts it rests on
 -- parameter created_at: UTC
@@ -9,7 +10,7 @@
 -- parameter note: why there are no failure modes, or none
 -- parameter row_counts: JSON
 -- parameter seconds: JSON
-insert into prime.runs values (
+insert into {{ schema }}.runs values (
     {{ run_id }},
     {{ counted_run_id }},
     cast({{ created_at | literal }} as timestamp),

@@ -1,13 +1,14 @@
 -- Append the results of a run.
 -- reads: classes, tag_sets, failure_modes, failure_mode_tags
+-- parameter schema: the quoted schema of the results
 -- parameter run_id: the run
 -- parameter largest: how many tag columns there are
-insert into prime.classes
+insert into {{ schema }}.classes
 select {{ run_id }}, class_id, class_name, images, errors, accuracy
 from classes
 order by class_id;
 
-insert into prime.tag_sets
+insert into {{ schema }}.tag_sets
 select
     {{ run_id }},
     class_name,
@@ -22,7 +23,7 @@ select
     necessity_margin
 from tag_sets;
 
-insert into prime.failure_modes
+insert into {{ schema }}.failure_modes
 select
     {{ run_id }},
     mode_id,
@@ -41,7 +42,7 @@ select
 from failure_modes
 order by excess_errors desc, class_name, tags;
 
-insert into prime.failure_mode_tags
+insert into {{ schema }}.failure_mode_tags
 select {{ run_id }}, mode_id, tag, accuracy_without, necessity_margin
 from failure_mode_tags
 order by mode_id, tag;

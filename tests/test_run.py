@@ -1,0 +1,447 @@
+"""Runs in a database: relations, SQL, other thresholds, and all or nothing."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import duckdb
+import ibis
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, given, settings
+from polars.testing import assert_frame_equal
+
+import prime_sql as ps
+from tests.test_search import frames, options, tables
+
+DESIGN = {  # the columns of DESIGN section 3
+    "failure_modes": [
+        "run_id",
+        "mode_id",
+        "class_name",
+        "tags",
+        "tag_count",
+        "images",
+        "errors",
+        "accuracy",
+        "class_images",
+        "class_errors",
+        "class_accuracy",
+        "accuracy_drop",
+        "excess_errors",
+        "error_coverage",
+    ],
+    "classes": ["run_id", "class_id", "class_name", "images", "errors", "accuracy"],
+    "failure_mode_tags": ["run_id", "mode_id", "tag", "accuracy_without", "necessity_margin"],
+    "failure_mode_images": ["run_id", "mode_id", "image_id", "label", "prediction", "error"],
+    "tag_sets": [
+        "run_id",
+        "class_name",
+        "tags",
+        "tag_count",
+        "tag_1",
+        "tag_2",
+        "tag_3",
+        "tag_4",
+        "tag_5",
+        "tag_6",
+        "images",
+        "errors",
+        "accuracy",
+        "necessity_margin",
+    ],
+}
+THRESHOLDS = {"min_images": 4, "min_drop": 0.2}
+FILTERS = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.data_too_large]
+
+
+@pytest.fixture(scope="module")
+def example():
+    """Ape fails on 'hang' and, harder, on 'hang + branch'; bee is fine."""
+    predictions = [(f"i{n}", "ape", "bee" if n < 10 else "ape") for n in range(40)]
+    predictions += [(f"j{n}", "bee", "bee") for n in range(20)]
+    tags = [(f"i{n}", "hang") for n in range(16)]
+    tags += [(f"i{n}", "branch") for n in [*range(8), *range(20, 30)]]
+    tags += [(f"j{n}", "branch") for n in range(20)]
+    tags += [(f"i{n}", "sky") for n in range(16, 40)]
+    return frames(predictions, tags)
+
+
+@pytest.fixture
+def run(example):
+    with ps.search(*example, **THRESHOLDS) as run:
+        yield run
+
+
+def test_relations_have_the_columns_of_the_design(run):
+    for name, columns in DESIGN.items():
+        relation = getattr(run, name)
+        assert list(relation.columns) == columns
+        assert isinstance(relation.table, ibis.Table)
+        polars, pandas, arrow = relation.to_polars(), relation.to_pandas(), relation.to_arrow()
+        assert isinstance(polars, pl.DataFrame)
+        assert isinstance(pandas, pd.DataFrame)
+        assert isinstance(arrow, pa.Table)
+        assert polars.height == len(pandas) == arrow.num_rows > 0
+        assert polars.columns == list(pandas.columns) == arrow.column_names == columns
+
+
+def test_failure_modes_of_the_example(run):
+    modes = run.failure_modes.to_polars()
+    assert modes.select("class_name", "tags", "images", "errors").rows() == [
+        ("ape", "branch + hang", 8, 8),  # both have 6 excess errors: then by class and tags
+        ("ape", "hang", 16, 10),
+    ]
+    mode = modes.row(0, named=True)
+    assert mode["accuracy_drop"] == pytest.approx(0.75)
+    assert mode["excess_errors"] == pytest.approx(8 - 8 * 10 / 40)
+    assert mode["error_coverage"] == pytest.approx(0.8)
+    margins = run.sql(
+        f"select tag, accuracy_without from failure_mode_tags where mode_id = '{mode['mode_id']}' "
+        "order by tag"
+    ).to_polars()
+    assert margins.rows() == [("branch", pytest.approx(6 / 16)), ("hang", pytest.approx(10 / 18))]
+
+
+def test_relations_join_with_ibis_and_with_each_other(run):
+    table = run.failure_mode_images.table.join(run.failure_modes.table, "mode_id")
+    wrong = table.filter(table.tags == "hang").error.sum().to_pyarrow().as_py()
+    assert wrong == 10
+    top = run.sql("select mode_id from failure_modes order by accuracy limit 1").table
+    assert run.failure_mode_images.table.semi_join(top, "mode_id").count().to_pyarrow().as_py() == 8
+
+
+def test_every_table_and_column_carries_a_comment(run):
+    tables = run.backend.raw_sql(
+        "select table_name, comment from duckdb_tables() where schema_name = 'prime' union all "
+        "select view_name, comment from duckdb_views() where schema_name = 'prime'"
+    ).fetchall()
+    assert {*DESIGN, "runs"} <= {name for name, _ in tables}
+    columns = run.backend.raw_sql(
+        "select table_name, column_name, comment from duckdb_columns() where schema_name = 'prime'"
+    ).fetchall()
+    assert [row for row in [*tables, *columns] if not row[-1]] == []
+
+
+def test_sql_means_this_run_and_prime_means_all(example, tmp_path):
+    path = tmp_path / "prime.duckdb"
+    ps.search(*example, into=path, **THRESHOLDS).close()
+    with ps.search(*example, into=path, min_images=4, min_drop=0.5) as second:
+        assert second.run_id == 2
+        assert second.sql("select count(*) as n from failure_modes").to_polars().item() == 1
+        assert second.sql("select count(*) as n from prime.failure_modes").to_polars().item() == 3
+        with_comment = "with x as (select * from classes) select images from x order by 1 -- end"
+        assert second.sql(with_comment).to_polars()["images"].to_list() == [20, 40]
+        # A table of the user's own with the name of a relation keeps its meaning inside his views.
+        second.backend.raw_sql(
+            "create table classes as select 7 as n; create view mine as select n from classes"
+        )
+        assert second.sql("select n from mine, classes limit 1").to_polars().item() == 7
+        with pytest.raises(ps.QueryError, match="tagz"):
+            second.sql("select tagz from failure_modes").to_polars()
+    with ps.open_run(path, 1) as first:
+        assert first.failure_modes.to_polars().height == 2
+    with pytest.raises(ps.QueryError, match="no run 9"):
+        ps.open_run(path, 9)
+
+
+def test_runs_record_how_they_came_about(example, tmp_path):
+    predictions, tags = example
+    predictions.write_parquet(tmp_path / "p.parquet")
+    path = tmp_path / "prime.duckdb"
+    ps.search(tmp_path / "p.parquet", tags, into=path, where="label <> 'cow'", **THRESHOLDS).close()
+    row = ps.runs(path).row(0, named=True)
+    assert row["status"] == "complete"
+    assert row["version"] == ps.__version__
+    assert ps.Options.from_json(row["options"]) == ps.Options(where="label <> 'cow'", **THRESHOLDS)
+    assert json.loads(row["sources"])["predictions"].endswith("p.parquet")
+    counts = json.loads(row["row_counts"])
+    assert counts["predictions"] == counts["images"] == 60
+    assert counts["tag_rows"] == tags.height
+    assert counts["failure_modes"] == 2
+    assert {"predictions", "candidates_1", "candidates_4", "tag_sets"} <= set(
+        json.loads(row["seconds"])
+    )
+
+
+def test_sources_lose_their_credentials():
+    from prime_sql.sources import describe
+
+    assert "secret" not in describe("s3://key:secret@bucket/p.parquet")
+    assert "secret" not in describe("https://host/p.parquet?token=secret&x=1")
+    assert "secret" not in describe("postgres://me:se/cret@host/db".replace("se/cret", "secret"))
+
+
+# Other thresholds ---------------------------------------------------------------------------------
+
+
+def rows(relation):
+    return relation.to_polars().drop("run_id")
+
+
+@pytest.mark.filterwarnings("ignore::prime_sql.InputWarning")
+@settings(max_examples=40, deadline=None, suppress_health_check=FILTERS)
+@given(tables(), options(), options())
+def test_refilter_equals_a_new_search_or_says_that_it_cannot(data, counted, asked):
+    with ps.search(*frames(*data), **counted) as old:
+        wider = (
+            asked["max_tags"] > counted["max_tags"]
+            or asked["min_images"] < counted["min_images"]
+            or asked["min_drop"] < counted["min_drop"]
+            or (asked["min_tag_images"] or asked["min_images"]) < old.options.tag_images
+        )
+        changes = {key: value for key, value in asked.items() if value is not None}
+        expected = old.options.replace(**changes)
+        try:
+            new = old.refilter(**changes)
+        except ps.StoredCountsError:
+            assert wider  # stricter thresholds always have their answer in the stored counts
+            assert ps.runs(old.backend).height == 1
+            return
+        assert new.options == expected
+        assert new.counted_run_id == old.run_id
+        fresh_options = {key: getattr(expected, key) for key in asked}
+        with ps.search(*frames(*data), **fresh_options) as fresh:
+            for name in ("failure_modes", "failure_mode_tags", "failure_mode_images", "classes"):
+                assert_frame_equal(rows(getattr(new, name)), rows(getattr(fresh, name)))
+            if not wider:
+                assert_frame_equal(rows(new.tag_sets), rows(fresh.tag_sets))
+            assert (new.note is None) == (fresh.note is None)
+
+
+def test_refilter_counts_nothing_and_says_when_it_cannot(run):
+    statements = []
+    stricter = run.refilter(min_drop=0.5, on_sql=statements.append)
+    assert rows(stricter.failure_modes)["tags"].to_list() == ["branch + hang"]
+    assert not any(s.step.startswith(("candidates", "members")) for s in statements)
+    assert stricter.options.min_images == 4
+    # From a refiltered run too, and back to where the counts began.
+    assert stricter.refilter(min_images=8).failure_modes.to_polars().height == 1
+    with pytest.raises(ps.StoredCountsError, match=r"max_tags 5.*search the tables again"):
+        run.refilter(max_tags=5)
+    with pytest.raises(ps.StoredCountsError, match="--min-images 2"):
+        run.refilter(min_images=2)
+    with pytest.raises(ps.StoredCountsError, match=r"'ape'.*from 3 errors on.*with 2"):
+        stricter.refilter(min_drop=0.2)
+    with pytest.raises(ps.OptionError, match="min_drop must be between"):
+        run.refilter(min_drop=2)
+
+
+# All or nothing -----------------------------------------------------------------------------------
+
+KILLED = """
+import os, signal, sys
+import prime_sql as ps
+
+moment = sys.argv[4]
+seen = 0
+
+def on_sql(statement):
+    global seen
+    seen += statement.step == moment.partition(":")[0]
+    if seen and seen == int(moment.partition(":")[2] or 1):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+ps.search(sys.argv[1], sys.argv[2], into=sys.argv[3], min_images=4, min_drop=0.2, on_sql=on_sql)
+print("complete")
+"""
+
+
+def contents(path):
+    """All rows of all tables, or None where there is no file."""
+    if not path.exists():
+        return None
+    with duckdb.connect() as connection:
+        connection.execute(f"attach '{path}' as kept (read_only); use kept")
+        names = connection.sql(
+            "select schema_name || '.' || table_name from duckdb_tables() "
+            "where database_name = 'kept' order by 1"
+        ).fetchall()
+        return {name: connection.sql(f"from {name} order by all").fetchall() for (name,) in names}
+
+
+def kill_at(moment, folder, path):
+    return subprocess.run(
+        [sys.executable, "-c", KILLED, folder / "p.parquet", folder / "t.parquet", path, moment],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture
+def files(example, tmp_path):
+    example[0].write_parquet(tmp_path / "p.parquet")
+    example[1].write_parquet(tmp_path / "t.parquet")
+    return tmp_path
+
+
+# The transaction: begin, about a hundred statements that make the tables, the run's number, eight
+# inserts, commit. Counted from its end in the test below.
+@pytest.mark.parametrize("moment", ["predictions", "members_2", "publish:1", "publish:40"])
+@pytest.mark.parametrize("existing", [True, False])
+def test_a_killed_process_leaves_the_database_as_it_was(moment, existing, files):
+    path = files / "prime.duckdb"
+    if existing:
+        ps.search(files / "p.parquet", files / "t.parquet", into=path, **THRESHOLDS).close()
+    before = contents(path)
+    process = kill_at(moment, files, path)
+    assert process.returncode == -signal.SIGKILL
+    assert contents(path) == before
+    # What the killed process left beside it is in nobody's way.
+    with ps.search(files / "p.parquet", files / "t.parquet", into=path, **THRESHOLDS) as run:
+        assert run.run_id == (2 if existing else 1)
+        assert run.failure_modes.to_polars().height == 2
+    assert sorted(file.name for file in files.iterdir()) == [
+        "p.parquet",
+        "prime.duckdb",
+        "t.parquet",
+    ]
+
+
+def test_killed_at_every_statement_around_the_commit(files):
+    path = files / "prime.duckdb"
+    published = []
+    ps.search(
+        files / "p.parquet", files / "t.parquet", into=path, on_sql=published.append, **THRESHOLDS
+    ).close()
+    last = sum(statement.step == "publish" for statement in published)
+    before = contents(path)
+    for moment in range(last - 3, last):
+        kill_at(f"publish:{moment}", files, path)
+        assert contents(path) == before
+    kill_at(f"publish:{last}", files, path)  # after the commit
+    after = contents(path)
+    assert [row[0] for row in after["prime.runs"]] == [1, 2]
+    for name in ("classes", "tag_sets", "failure_modes", "failure_mode_tags", "outcomes"):
+        rows_of = [
+            [row[1:] for row in after[f"prime.{name}"] if row[0] == run_id] for run_id in (1, 2)
+        ]
+        assert rows_of[0] == rows_of[1] != []
+
+
+@pytest.mark.parametrize("seconds", [0.7, 1.1, 1.3, 1.5, 1.7])
+def test_a_process_killed_from_outside_at_any_time(seconds, files):
+    path = files / "prime.duckdb"
+    ps.search(files / "p.parquet", files / "t.parquet", into=path, **THRESHOLDS).close()
+    before = contents(path)
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "prime_sql",
+            "search",
+            files / "p.parquet",
+            files / "t.parquet",
+            "--db",
+            path,
+            "--min-images",
+            "4",
+            "--quiet",
+        ],
+        stdout=subprocess.DEVNULL,
+    )
+    time.sleep(seconds)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    after = contents(path)
+    if after != before:  # it was faster: then the run is there, whole
+        assert len(after["prime.runs"]) == 2
+        with ps.open_run(path) as run:
+            assert run.row_counts["tag_sets"] == run.tag_sets.to_polars().height
+            assert run.row_counts["failure_modes"] == run.failure_modes.to_polars().height
+
+
+def test_an_error_in_the_middle_leaves_nothing(example, tmp_path):
+    class StopError(Exception):
+        pass
+
+    def stop(statement):
+        if statement.step == "publish" and "failure_modes" in statement.sql:
+            raise StopError
+
+    path = tmp_path / "prime.duckdb"
+    with pytest.raises(StopError):
+        ps.search(*example, into=path, on_sql=stop, **THRESHOLDS)
+    assert list(tmp_path.iterdir()) == []
+    ps.search(*example, into=path, **THRESHOLDS).close()
+    before = contents(path)
+    with pytest.raises(StopError):
+        ps.search(*example, into=path, on_sql=stop, **THRESHOLDS)
+    assert contents(path) == before
+
+
+def test_a_database_that_appears_meanwhile_is_left_alone(example, tmp_path):
+    path = tmp_path / "prime.duckdb"
+
+    def appear(statement):
+        if not path.exists():
+            duckdb.connect(str(path)).close()
+
+    with pytest.raises(ps.WarehouseError, match="appeared while"):
+        ps.search(*example, into=path, on_sql=appear, **THRESHOLDS)
+    assert contents(path) == {}
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_two_runs_append_and_connections_can_stay_open(example, tmp_path):
+    path = tmp_path / "prime.duckdb"
+    first = ps.search(*example, into=path, **THRESHOLDS)
+    second = ps.search(*example, into=path, **THRESHOLDS)
+    assert (first.run_id, second.run_id) == (1, 2)
+    assert_frame_equal(rows(first.failure_modes), rows(second.failure_modes))
+    assert first.failure_modes.to_polars()["run_id"].to_list() == [1, 1]
+    first.close()
+    second.close()
+    assert ps.runs(path)["run_id"].to_list() == [1, 2]
+
+
+def test_into_a_connection_of_the_user(example):
+    connection = ibis.duckdb.connect()
+    connection.create_table("orders", pl.DataFrame({"image_id": ["i0", "i1"], "cost": [3, 4]}))
+    run = ps.search(*example, into=connection, **THRESHOLDS)
+    joined = run.failure_mode_images.table.join(connection.table("orders"), "image_id")
+    assert joined.cost.sum().to_pyarrow().as_py() == 14
+    leftovers = set(connection.list_tables()) - {"orders"}
+    assert leftovers == set()
+
+
+def test_on_sql_sees_every_statement_with_rows_and_seconds(example):
+    statements, events = [], []
+    with ps.search(
+        *example, on_sql=statements.append, on_progress=events.append, **THRESHOLDS
+    ) as run:
+        assert {s.step for s in statements} >= set(run.seconds) - {
+            "source_predictions_rows",
+            "source_tags_rows",
+        }
+    assert all(s.sql and s.seconds >= 0 for s in statements)
+    rows_of = {s.step: s.rows for s in statements if s.step != "publish"}
+    assert rows_of["outcomes"] == 60
+    sizes = [event.size for event in events if event.step == "tag sets" and event.count is None]
+    assert sizes == [1, 2, 3, 4]
+    assert events[-1].done == events[-1].total
+    counts = [
+        event.count for event in events if event.step == "tag sets" and event.count is not None
+    ]
+    assert counts == [rows_of[f"candidates_{size}"] for size in sizes]
+
+
+def test_an_engine_error_carries_step_and_sql(example, monkeypatch):
+    from prime_sql import queries
+
+    real = queries.find
+
+    def broken(name, plans=None):
+        query = real(name, plans)
+        if name != "search/tagged":
+            return query
+        return type(query)(**{**query.__dict__, "template": "select * from nowhere"})
+
+    monkeypatch.setattr(queries, "find", broken)
+    with pytest.raises(ps.WarehouseError, match=r"step tagged failed(.|\n)*select \* from nowhere"):
+        ps.search(*example, **THRESHOLDS)

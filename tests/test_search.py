@@ -1,0 +1,254 @@
+"""The search against the brute-force oracle, on tables that hypothesis makes up."""
+
+import math
+import sys
+
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import prime_sql as ps
+from prime_sql.warehouse import Warehouse
+from tests import oracle
+
+pytestmark = pytest.mark.filterwarnings("ignore::prime_sql.InputWarning")
+
+PLANS = [None, "duckdb"]  # the portable files, and DuckDB's overrides
+
+TAGS = ["a", "b", "c", "d", "ä + ö", "E"]
+
+
+@st.composite
+def tables(draw):
+    """Predictions of a few classes, and tags that are dense enough for sets of four."""
+    predictions = []
+    tags = []
+    for label in draw(st.lists(st.sampled_from(["ape", "bee", "cow"]), min_size=1, max_size=3)):
+        for _ in range(draw(st.integers(1, 14))):
+            image = f"i{len(predictions)}"
+            predictions.append((image, label, draw(st.sampled_from(["ape", "bee", "cow", label]))))
+            carried = draw(st.lists(st.sampled_from(TAGS), max_size=8))  # repeats on purpose
+            tags += [(image, tag) for tag in carried]
+    tags += [("unknown", "a")] * draw(st.integers(0, 2))
+    tags += [("i0", "b")]  # a tag that fits, so that the tables have an image in common
+    return predictions, tags
+
+
+def options():
+    # Fractions of small counts, so that many sets lie exactly on a threshold.
+    drops = [1 / 12, 0.1, 1 / 6, 0.2, 0.25, 0.3, 1 / 3, 0.5]
+    margins = [0.0, 0.025, 0.05, 0.1, 1 / 6, 0.25]
+    return st.fixed_dictionaries(
+        {
+            "max_tags": st.integers(1, 4),
+            "min_images": st.integers(1, 6),
+            "min_drop": st.sampled_from(drops),
+            "necessity": st.lists(st.sampled_from(margins), min_size=1, max_size=3).map(tuple),
+            "min_tag_images": st.none() | st.integers(1, 8),
+        }
+    )
+
+
+def frames(predictions, tags):
+    return (
+        pl.DataFrame(predictions, schema=["image_id", "label", "prediction"], orient="row"),
+        pl.DataFrame(tags, schema=["image_id", "tag"], orient="row"),
+    )
+
+
+def assert_same(run, expected, counted):
+    """Compare every column of every table of the run with the oracle."""
+    sets = {
+        (row["class_name"], tuple(row[f"tag_{i}"] for i in range(1, row["tag_count"] + 1))): row
+        for row in run.tag_sets.to_polars().to_dicts()
+    }
+    assert {key: (row["images"], row["errors"]) for key, row in sets.items()} == counted
+    modes = {}
+    for row in run.failure_modes.to_polars().to_dicts():
+        tags = tuple(row["tags"].split(" + "))
+        for key in expected:  # " + " may stand inside a tag
+            if key[0] == row["class_name"] and " + ".join(key[1]) == row["tags"]:
+                tags = key[1]
+        modes[row["class_name"], tags] = row
+    assert modes.keys() == expected.keys()
+    margins = {}
+    for row in run.failure_mode_tags.to_polars().to_dicts():
+        margins[row["mode_id"], row["tag"]] = row
+    for key, mode in expected.items():
+        row = modes[key]
+        assert (row["images"], row["errors"]) == (mode.images, mode.errors)
+        assert (row["class_images"], row["class_errors"]) == (mode.class_images, mode.class_errors)
+        assert row["tag_count"] == len(mode.tags)
+        for column in (
+            "accuracy",
+            "class_accuracy",
+            "accuracy_drop",
+            "excess_errors",
+            "error_coverage",
+        ):
+            assert math.isclose(row[column], getattr(mode, column), abs_tol=1e-12), column
+        for tag, accuracy in mode.accuracy_without.items():
+            margin = margins.pop((row["mode_id"], tag))
+            assert math.isclose(margin["accuracy_without"], accuracy, abs_tol=1e-12)
+            assert math.isclose(margin["necessity_margin"], accuracy - mode.accuracy, abs_tol=1e-12)
+    assert not margins
+
+
+@pytest.mark.parametrize("plan", PLANS)
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(tables(), options())
+def test_search_equals_the_oracle(plan, data, chosen):
+    predictions, tags = data
+    outcomes = [(label, image, label != guess) for image, label, guess in predictions]
+    expected = oracle.failure_modes(outcomes, tags, **chosen)
+    counted = oracle.counted_sets(outcomes, tags, **chosen)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Warehouse, "plans", plan)
+        with ps.search(*frames(predictions, tags), **chosen) as run:
+            assert_same(run, expected, counted)
+            images = run.failure_mode_images.to_polars()
+            for mode in run.failure_modes.to_polars().to_dicts():
+                assert images.filter(pl.col("mode_id") == mode["mode_id"]).height == mode["images"]
+            assert (run.note is None) == bool(expected)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(tables(), options(), st.sampled_from(["prediction", "model,label", "distance"]))
+def test_custom_error_and_grouping_equal_the_oracle(data, chosen, how):
+    predictions, tags = data
+    rows = [
+        {
+            "image_id": image,
+            "label": label,
+            "prediction": guess,
+            "model": model,
+            "far": (len(image) + ord(guess[0]) + model) % 3,
+        }
+        for image, label, guess in predictions
+        for model in (1, 2)
+    ]
+    if how == "prediction":
+        keywords = {"group_by": "prediction", "where": "model = 2"}
+        outcomes = [
+            (row["prediction"], row["image_id"], row["label"] != row["prediction"])
+            for row in rows
+            if row["model"] == 2
+        ]
+    elif how == "model,label":
+        keywords = {"group_by": "model,label"}
+        outcomes = [
+            (f"{row['model']} | {row['label']}", row["image_id"], row["label"] != row["prediction"])
+            for row in rows
+        ]
+    else:
+        keywords = {"error": "far > 1", "where": "model = 1"}
+        outcomes = [
+            (row["label"], row["image_id"], row["far"] > 1) for row in rows if row["model"] == 1
+        ]
+    with ps.search(pl.DataFrame(rows), frames([], tags)[1], **keywords, **chosen) as run:
+        assert_same(
+            run,
+            oracle.failure_modes(outcomes, tags, **chosen),
+            oracle.counted_sets(outcomes, tags, **chosen),
+        )
+
+
+@pytest.mark.parametrize("plan", PLANS)
+@pytest.mark.parametrize("max_tags", [5, 6])
+def test_sets_of_five_and_six_tags(plan, max_tags, monkeypatch):
+    monkeypatch.setattr(Warehouse, "plans", plan)
+    # Each tag left out rescues some images, so that all six are necessary.
+    words = ["a", "b", "c", "d", "e", "f"]
+    predictions, tags = [], []
+    for copy in range(6):
+        predictions.append((f"all{copy}", "ape", "bee"))
+        tags += [(f"all{copy}", word) for word in words]
+    for missing in words:
+        for copy in range(3):
+            predictions.append((f"{missing}{copy}", "ape", "ape"))
+            tags += [(f"{missing}{copy}", word) for word in words if word != missing]
+    outcomes = [(label, image, label != guess) for image, label, guess in predictions]
+    chosen = {"max_tags": max_tags, "min_images": 6, "min_drop": 0.1}
+    expected = oracle.failure_modes(outcomes, tags, **chosen)
+    assert max(len(mode.tags) for mode in expected.values()) == max_tags
+    with ps.search(*frames(predictions, tags), **chosen) as run:
+        assert_same(run, expected, oracle.counted_sets(outcomes, tags, **chosen))
+
+
+@pytest.mark.parametrize("limit", [64, 100, 1000])
+def test_bit_strings_in_blocks_count_the_same(limit, monkeypatch):
+    """Classes longer than a block are split: same rows as the portable plan."""
+    rows = 700
+    predictions = pl.DataFrame({"image_id": range(rows)}).select(
+        "image_id",
+        label=pl.when(pl.col("image_id") % 7 == 0).then(pl.lit("small")).otherwise(pl.lit("large")),
+        prediction=pl.when(pl.col("image_id") % 5 < 2).then(pl.lit("x")).otherwise(pl.lit("large")),
+    )
+    tags = pl.concat(
+        predictions.filter(pl.col("image_id").hash(seed) % 3 > 0).select(
+            "image_id", tag=pl.lit(f"t{seed}")
+        )
+        for seed in range(6)
+    )
+    found = []
+    for plan in PLANS:
+        monkeypatch.setattr(Warehouse, "plans", plan)
+        monkeypatch.setattr(sys.modules["prime_sql.search"], "_LONGEST_BLOCK", limit)
+        statements = []
+        with ps.search(
+            predictions,
+            tags,
+            min_images=10,
+            min_drop=0.01,
+            on_sql=statements.append,
+            necessity=(0.0,),
+        ) as run:
+            found.append(run.tag_sets.to_polars().drop("run_id"))
+        if plan and limit < 500:
+            assert any("group by all" in s.sql for s in statements if s.step == "candidates_2")
+    assert found[0].height > 100
+    assert found[0].equals(found[1])
+
+
+def test_both_prunings_are_used():
+    """Only misclassified images make candidates, and only survivors are counted."""
+    predictions = [(f"i{n}", "ape", "ape" if n % 4 else "bee") for n in range(40)]
+    tags = [(f"i{n}", tag) for n in range(40) for tag in ("a", "b")]
+    tags += [(f"i{n}", "never wrong") for n in range(40) if n % 4]
+    statements = []
+    with ps.search(*frames(predictions, tags), min_images=5, on_sql=statements.append) as run:
+        counted = set(run.tag_sets.to_polars()["tags"])
+    assert counted == {"a", "b", "a + b"}  # 30 images carry "never wrong", none is an error
+    candidates = [s for s in statements if s.step.startswith("candidates")]
+    assert [s.rows for s in candidates] == [2, 1, 0, 0]
+
+
+def test_mode_id_is_stable_and_depends_on_class_grouping_and_tags():
+    predictions = [(f"i{n}", "ape", "bee" if n < 5 else "ape") for n in range(20)]
+    tags = [(f"i{n}", tag) for n in range(5) for tag in ("a", "b")] + [("i9", "a + b")]
+    with ps.search(*frames(predictions, tags), min_images=5) as first:
+        ids = dict(first.failure_modes.to_polars().select("tags", "mode_id").iter_rows())
+    # Other rows, another order, other options: the same modes.
+    with ps.search(*frames(predictions[::-1], tags[::-1]), min_images=4, max_tags=1) as again:
+        assert dict(again.failure_modes.to_polars().select("tags", "mode_id").iter_rows()) == ids
+    grouped = frames(predictions, tags)[0].with_columns(kind=pl.col("label"))
+    with ps.search(grouped, frames([], tags)[1], min_images=5, group_by="kind") as other:
+        assert not set(other.failure_modes.to_polars()["mode_id"]) & set(ids.values())
+    assert len(set(ids.values())) == len(ids) == 2
+
+
+def test_a_tag_that_looks_like_two_is_another_mode():
+    predictions = [(f"i{n}", "ape", "bee" if n < 12 else "ape") for n in range(60)]
+    tags = [(f"i{n}", tag) for n in range(6) for tag in ("a", "b")]
+    tags += [(f"i{n}", "a") for n in range(20, 30)] + [(f"i{n}", "b") for n in range(30, 40)]
+    tags += [(f"i{n}", "a + b") for n in range(6, 12)]
+    with ps.search(*frames(predictions, tags), min_images=6) as run:
+        modes = run.failure_modes.to_polars()
+        images = run.failure_mode_images.to_polars()
+    assert modes["tags"].to_list() == ["a + b", "a + b"]
+    assert modes["mode_id"].n_unique() == 2
+    both = {
+        frozenset(images.filter(pl.col("mode_id") == mode)["image_id"]) for mode in modes["mode_id"]
+    }
+    assert both == {frozenset(f"i{n}" for n in range(6)), frozenset(f"i{n}" for n in range(6, 12))}
