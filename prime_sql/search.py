@@ -135,7 +135,7 @@ def search(
     >>> import polars as pl
     >>> predictions = pl.DataFrame({
     ...     "image_id": range(8), "label": ["ape"] * 8, "prediction": ["ape"] * 4 + ["dog"] * 4})
-    >>> tags = pl.DataFrame({"image_id": [4, 5, 6, 7, 0], "tag": ["hang"] * 4 + ["sit"]})
+    >>> tags = pl.DataFrame({"image_id": range(8), "tag": ["sit"] * 4 + ["hang"] * 4})
     >>> run = search(predictions, tags, min_images=4)
     >>> run.failure_modes.to_polars()["tags"].to_list()
     ['hang']
@@ -172,6 +172,8 @@ def search(
 def refilter(run: Run, *, on_sql: OnSql | None = None, **changes: Any) -> Run:
     """Ask the stored counts of `run` for other thresholds; see `Run.refilter`."""
     options = run.options.replace(**changes)
+    # The counts of a refiltered run are narrower than those that it came from.
+    counted = Run(run.backend, run.counted_run_id)
 
     def select_and_publish(warehouse: Warehouse, steps: _Steps) -> int:
         loaded = Inputs(dict(run.sources), warnings=list(run.warnings))
@@ -180,7 +182,7 @@ def refilter(run: Run, *, on_sql: OnSql | None = None, **changes: Any) -> Run:
             for name in ("predictions", "tag_rows", "images", "tags")
             if name in run.row_counts
         }
-        _stored_counts(run, options, warehouse)
+        _stored_counts(counted, options, warehouse)
         note = _select_modes(options, loaded, warehouse, steps, counted=False)
         return _publish(options, loaded, note, run.counted_run_id, warehouse, steps)
 

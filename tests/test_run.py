@@ -213,7 +213,7 @@ def test_refilter_equals_a_new_search_or_says_that_it_cannot(data, counted, aske
             assert (new.note is None) == (fresh.note is None)
 
 
-def test_refilter_counts_nothing_and_says_when_it_cannot(run):
+def test_refilter_counts_nothing_and_says_when_it_cannot(example, run):
     statements = []
     stricter = run.refilter(min_drop=0.5, on_sql=statements.append)
     assert rows(stricter.failure_modes)["tags"].to_list() == ["branch + hang"]
@@ -221,12 +221,16 @@ def test_refilter_counts_nothing_and_says_when_it_cannot(run):
     assert stricter.options.min_images == 4
     # From a refiltered run too, and back to where the counts began.
     assert stricter.refilter(min_images=8).failure_modes.to_polars().height == 1
+    assert_frame_equal(rows(stricter.refilter(min_drop=0.2).failure_modes), rows(run.failure_modes))
     with pytest.raises(ps.StoredCountsError, match=r"max_tags 5.*search the tables again"):
         run.refilter(max_tags=5)
     with pytest.raises(ps.StoredCountsError, match="--min-images 2"):
         run.refilter(min_images=2)
-    with pytest.raises(ps.StoredCountsError, match=r"'ape'.*from 3 errors on.*with 2"):
-        stricter.refilter(min_drop=0.2)
+    with (
+        ps.search(*example, min_images=4, min_drop=0.5) as strict,
+        pytest.raises(ps.StoredCountsError, match=r"'ape'.*from 3 errors on.*with 2"),
+    ):
+        strict.refilter(min_drop=0.2)
     with pytest.raises(ps.OptionError, match="min_drop must be between"):
         run.refilter(min_drop=2)
 
