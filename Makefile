@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint bench queries clean
+.PHONY: demo test lint bench example clean
 
 demo: $(VENV)/.core  ## Install the core into .venv and show real failure modes of a real classifier
 	$(BIN)/prime-sql demo
@@ -17,6 +17,14 @@ lint: $(VENV)/.test  ## ruff and mypy
 
 bench: $(VENV)/.test  ## Time the search on three generated data sets against a NumPy reference
 	$(BIN)/python -m benchmarks $(ARGS)
+
+example: $(VENV)/example/.done  ## Build the emoji tables from their packages; compare with those here
+	$(VENV)/example/bin/python examples/emoji/build.py --check
+
+$(VENV)/example/.done: examples/emoji/requirements.txt | $(VENV)/bin/python
+	$(PYTHON) -m venv $(VENV)/example
+	$(VENV)/example/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	touch $@
 
 queries/README.md: $(VENV)/.core $(shell find queries -name '*.sql')  ## List the SQL files from their headers
 	$(BIN)/python -m prime_sql.queries > $@

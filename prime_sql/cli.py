@@ -96,6 +96,7 @@ class _Command(TyperCommand):
                 kind = "Arguments" if parameter.param_type_name == "argument" else "Options"
                 title = getattr(parameter, "rich_help_panel", None) or kind
                 sections.setdefault(title, []).append(record)
+        sections["Options"] = sections.pop("Options")  # last: --help is one
         for title, records in sections.items():
             with formatter.section(title):
                 formatter.write_dl(records)
@@ -244,9 +245,7 @@ def search(
     ] = Options.prediction,
     tag: Annotated[
         str,
-        typer.Option(
-            metavar="COLUMN", help="The tag, or a list of tags.", rich_help_panel=COLUMNS
-        ),
+        typer.Option(metavar="COLUMN", help="The tag, or a list of tags.", rich_help_panel=COLUMNS),
     ] = Options.tag,
     score: Annotated[
         str, typer.Option(metavar="COLUMN", help="The tag's score.", rich_help_panel=COLUMNS)
@@ -283,7 +282,10 @@ def search(
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Find failure modes: the smallest tag sets on which accuracy drops sharply."""
+    """Find failure modes in two tables, predictions and tags.
+
+    They are the smallest sets of tags on which accuracy drops sharply below that of their class.
+    """
     if output_ is not None:
         output.check_file(output_)
     given = {
@@ -372,7 +374,11 @@ def sql(
 @app.command(cls=_Command)
 @_reports_errors
 def runs(db: Db, format_: FormatOption = None, output_: OutputOption = None) -> None:
-    """List the runs of a database: when, what on, with which thresholds, how many modes."""
+    """List the runs of a database.
+
+    When, on what, with which thresholds, and how many failure modes were found; for programs
+    (--format, --output) everything that is recorded.
+    """
     if output_ is not None:
         output.check_file(output_)
     _emit(ps.runs(db), format_, output_, show=output.show_runs, why_none=f"{db} holds no run.")
@@ -441,7 +447,10 @@ def demo(
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Find real failure modes of a real classifier, on emoji pictures. No network, no GPU."""
+    """Find real failure modes of a real classifier, on emoji pictures.
+
+    Needs no network and no GPU.
+    """
     with _watched(quiet, verbose) as (on_sql, on_progress):
         run = emoji.make(db, on_sql=on_sql, on_progress=on_progress)
     with run:
@@ -570,8 +579,6 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         # What programs read is UTF-8 wherever they run; a terminal shows what it can.
         if isinstance(stream, io.TextIOWrapper):
-            if stream.isatty():
-                stream.reconfigure(errors="backslashreplace")
-            else:
-                stream.reconfigure(encoding="utf-8")
+            encoding = None if stream.isatty() else "utf-8"
+            stream.reconfigure(encoding=encoding, errors="backslashreplace")
     app(prog_name="prime-sql")

@@ -17,9 +17,9 @@ import sqlglot.expressions as sge
 from ibis.expr.types import Column, Table
 
 from prime_sql import queries
-from prime_sql.errors import InputError, OptionError, did_you_mean, shorten
+from prime_sql.errors import InputError, OptionError, WarehouseError, did_you_mean, shorten
 from prime_sql.options import Options
-from prime_sql.sources import describe, kind_of, open_source
+from prime_sql.sources import Source, Wanted, describe, kind_of, open_source
 from prime_sql.warehouse import Warehouse, first_line
 
 
@@ -52,53 +52,89 @@ def load(predictions: Any, tags: Any, options: Options, warehouse: Warehouse) ->
         When a condition is not SQL, or names a column that is not there.
     """
     inputs = Inputs({"predictions": describe(predictions), "tags": describe(tags)})
+    conditions = {
+        name: _condition(name, getattr(options, name), warehouse.dialect)
+        for name in ("error", "where")
+    }
     # Both sources are read before any step, whose temporary relations might share their names.
-    prediction_table = open_source(predictions, "predictions", warehouse, options)
-    tag_table = open_source(tags, "tags", warehouse, options)
-    _load_predictions(prediction_table, options, warehouse, inputs)
-    _load_tags(tag_table, options, warehouse)
+    wanted = _wanted_predictions(options, conditions)
+    prediction_source = open_source(predictions, "predictions", warehouse, options, wanted)
+    wanted = _wanted_tags(options)
+    tag_source = open_source(tags, "tags", warehouse, options, wanted)
+    _load_predictions(prediction_source, conditions, options, warehouse, inputs)
+    _load_tags(tag_source, options, warehouse)
     return inputs
 
 
 # Predictions --------------------------------------------------------------------------------------
 
+Conditions = dict[str, sge.Expression | None]
 
-def _load_predictions(table: Table, options: Options, warehouse: Warehouse, inputs: Inputs) -> None:
-    renamed = {"label": options.label, "prediction": options.prediction}
-    standard = {"image_id", "label", "prediction"}
-    conditions = {
-        name: _condition(name, getattr(options, name), warehouse.dialect)
-        for name in ("error", "where")
+
+def _columns_of(conditions: Conditions) -> set[str]:
+    """Return the names of the columns in the conditions, in lower case."""
+    return {
+        column.name.lower()
+        for condition in conditions.values()
+        if condition is not None
+        for column in condition.find_all(sge.Column)
     }
-    mentioned = set(options.group_by)
-    for condition in conditions.values():
-        if condition is not None:
-            mentioned |= {column.name for column in condition.find_all(sge.Column)}
+
+
+def _has_subquery(conditions: Conditions) -> bool:
+    return any(condition and condition.find(sge.Query) for condition in conditions.values())
+
+
+def _wanted_predictions(options: Options, conditions: Conditions) -> Wanted:
+    if _has_subquery(conditions):
+        return Wanted()  # whose columns a subquery names is the engine's to find out
+    named = {options.image_id, options.label, options.prediction, *options.group_by}
+    return Wanted(frozenset(named), frozenset(_columns_of(conditions)))
+
+
+def _wanted_tags(options: Options) -> Wanted:
+    if options.wide:
+        return Wanted()
+    score = () if options.min_score is None else (options.score,)
+    return Wanted(frozenset({options.image_id, options.tag, *score}))
+
+
+def _load_predictions(
+    source: Source,
+    conditions: Conditions,
+    options: Options,
+    warehouse: Warehouse,
+    inputs: Inputs,
+) -> None:
+    table = source.table
+    renamed = {"label": options.label, "prediction": options.prediction}
+    standard = {"image_id", *renamed}
+    mentioned = _columns_of(conditions)
+    needed = {*options.group_by, *mentioned}
     if options.error is None:
-        mentioned |= {"label", "prediction"}
+        needed |= renamed.keys()
 
-    selected = {"image_id": _column(table, options.image_id, "predictions", "--image-id")}
-    for name, source in renamed.items():
-        if name in {word.lower() for word in mentioned}:
-            selected[name] = _column(table, source, "predictions", f"--{name}")
-        elif source in table.columns:
-            selected[name] = table[source]
-    lower = {column.lower(): column for column in table.columns}
-    for name in sorted(mentioned - standard):
-        if name.lower() in lower and name.lower() not in standard:
-            selected[lower[name.lower()]] = table[lower[name.lower()]]
-        elif name in options.group_by:
-            selected[name] = _column(table, name, "predictions", "--group-by")
-    for name, condition in conditions.items():
-        if condition is not None:
-            if condition.find(sge.Query):
-                selected = {**{column: table[column] for column in table.columns}, **selected}
-            else:
-                _check_columns(name, condition, set(selected) | set(table.columns))
-    group_by = [
-        lower.get(name.lower(), name) if name not in standard else name for name in options.group_by
-    ]
-
+    selected = {"image_id": _column(source, options.image_id, "predictions", "--image-id")}
+    for name, column in renamed.items():
+        if name in needed:
+            selected[name] = _column(source, column, "predictions", f"--{name}")
+        elif column in table.columns:
+            selected[name] = table[column]
+    taken = {options.image_id: "image_id", **{column: name for name, column in renamed.items()}}
+    group_by = []
+    for name in options.group_by:
+        if name not in standard and name not in taken:
+            selected[name] = _column(source, name, "predictions", "--group-by")
+        group_by.append(name if name in selected else taken[name])
+    whole = _has_subquery(conditions)
+    present = {name.lower() for name in selected}
+    for name in table.columns:
+        if name.lower() not in present and (whole or name.lower() in mentioned):
+            selected[name] = table[name]
+    if not whole:
+        for name, condition in conditions.items():
+            if condition is not None:
+                _check_columns(name, condition, {*selected, *source.columns})
     if options.error is None:
         _check_same_kind(table, selected["label"], selected["prediction"])
     warehouse.create(
@@ -116,7 +152,18 @@ def _load_predictions(table: Table, options: Options, warehouse: Warehouse, inpu
         has_prediction="prediction" in selected,
         **written,
     )
-    inputs.rows["predictions"] = warehouse.create("predictions", sql)
+    try:
+        inputs.rows["predictions"] = warehouse.create("predictions", sql)
+    except WarehouseError as error:
+        # All other columns are only cast to text, so that it must be a condition.
+        given = " or ".join(name for name in written if written[name] is not None)
+        if not given:
+            raise
+        raise OptionError(
+            f"{given} cannot be computed on every row of predictions: "
+            f"{first_line(error.__cause__ or error)}"
+        ) from error
+    warehouse.drop("source_predictions_rows")
     _check_predictions(options, inputs, warehouse, set(selected))
 
 
@@ -153,8 +200,9 @@ def _try_conditions(written: dict[str, str | None], warehouse: Warehouse) -> Non
         if condition is None:
             continue
         try:
+            # Stands in a WHERE as well, which takes no aggregate and no window.
             schema = warehouse.backend.sql(
-                f"select ({condition}) as truth from source_predictions"
+                f"select ({condition}) as truth from source_predictions where ({condition})"
             ).schema()
         except (duckdb.Error, ibis.common.exceptions.IbisError) as error:
             raise OptionError(
@@ -186,17 +234,22 @@ def _check_predictions(
             f"rows, for example one of class {shorten(found['null_image_id_example'])}; "
             "every prediction needs its image: fill it, or leave the rows out with where"
         )
+    fill = "fill it, or leave the rows out with where"
+    grouping = " or ".join(f"predictions.{name}" for name in options.group_by)
     problems = {
-        "label": (options.label, "is null", "fill it, or leave the rows out with where"),
-        "prediction": (options.prediction, "is null", "fill it, or leave the rows out with where"),
-        "class": (",".join(options.group_by), "is null", "leave the rows out with where"),
-        "error": ("error", "is neither true nor false", "use coalesce(…, true) in the condition"),
+        "label": (f"predictions.{options.label} is null", fill),
+        "prediction": (f"predictions.{options.prediction} is null", fill),
+        "class": (f"{grouping} is null", fill),
+        "error": (
+            f"predictions: the error condition {shorten(options.error)} is neither true nor false",
+            "write coalesce(…, true) around it, or leave the rows out with where",
+        ),
     }
-    for key, (column, what, remedy) in problems.items():
+    for key, (what, remedy) in problems.items():
         if found[f"null_{key}"]:
             raise InputError(
-                f"predictions.{column} {what} in {found[f'null_{key}']:,} of {total:,} rows, for "
-                f"example image {shorten(found[f'null_{key}_example'])}; {remedy}"
+                f"{what} in {found[f'null_{key}']:,} of {total:,} rows, for example image "
+                f"{shorten(found[f'null_{key}_example'])}; {remedy}"
             )
     duplicates = warehouse.record("check/duplicate_predictions")
     if duplicates["images"]:
@@ -210,14 +263,14 @@ def _check_predictions(
         )
 
 
-def _column(table: Table, name: str, role: str, option: str) -> Column:
-    if name not in table.columns:
-        hint = did_you_mean(name, table.columns)
+def _column(source: Source, name: str, role: str, option: str) -> Column:
+    if name not in source.columns:
+        hint = did_you_mean(name, source.columns)
         raise InputError(
-            f"{role} has no column {name!r}.{hint} It has: {shorten_list(table.columns)}. "
+            f"{role} has no column {name!r}.{hint} It has: {shorten_list(source.columns)}. "
             f"Name the right one with {option}."
         )
-    return table[name]
+    return source.table[name]
 
 
 def shorten_list(names: Any, most: int = 12) -> str:
@@ -245,30 +298,45 @@ def _check_same_kind(table: Table, label: Column, prediction: Column) -> None:
 # Tags ---------------------------------------------------------------------------------------------
 
 
-def _load_tags(table: Table, options: Options, warehouse: Warehouse) -> None:
-    image_id = _column(table, options.image_id, "tags", "--image-id")
+def _load_tags(source: Source, options: Options, warehouse: Warehouse) -> None:
+    table = source.table
+    image_id = _column(source, options.image_id, "tags", "--image-id")
     if options.wide:
         long = _unpivot(table, options)
     else:
-        tag = _column(table, options.tag, "tags", "--tag")
+        tag = _column(source, options.tag, "tags", "--tag")
         if options.min_score is not None:
-            score = _column(table, options.score, "tags", "--score")
-            if not score.type().is_numeric():
+            score = _column(source, options.score, "tags", "--score")
+            if not score.type().is_numeric() or score.type().is_boolean():
                 raise InputError(
-                    f"tags.{options.score} is {score.type()}; min_score needs a number column"
+                    f"tags.{options.score} is {score.type()}{_example(score)}; min_score needs a "
+                    "column of numbers: convert it"
                 )
-            table = table.filter(score >= options.min_score)
+            # DuckDB takes "not a number" for the largest of all.
+            strong = score >= options.min_score
+            table = table.filter(strong & ~score.isnan() if score.type().is_floating() else strong)
         if tag.type().is_array():
             long = table.select(image_id=image_id, tag=tag.unnest())
         else:
             long = table.select(image_id=image_id, tag=tag)
         if not long["tag"].type().is_string() and not long["tag"].type().is_integer():
             raise InputError(
-                f"tags.{options.tag} is {tag.type()}; a tag is text, or a list of texts per image "
-                "(a table with a column per tag is read with wide)"
+                f"tags.{options.tag} is {tag.type()}{_example(tag)}; a tag is text, or a list of "
+                "texts per image: convert it (a table with a column per tag is read with wide)"
             )
     long = long.select(image_id=long.image_id.cast(str), tag=long.tag.cast(str))
     warehouse.create("tags", warehouse.backend.compile(long), view=True)
+
+
+def _example(column: Column) -> str:
+    """Return how many rows a column fills, and one of its values, for a message."""
+    table = column.as_table()
+    table = table.filter(column.notnull())
+    first = table.limit(1).to_pyarrow()
+    if not len(first):
+        return " and null in every row"
+    rows = table.count().to_pyarrow().as_py()
+    return f" in {rows:,} rows, for example {shorten(first[0][0].as_py())}"
 
 
 def _unpivot(table: Table, options: Options) -> Table:
@@ -281,12 +349,8 @@ def _unpivot(table: Table, options: Options) -> Table:
         if dtype.is_numeric() and not dtype.is_boolean():
             numbers.append(name)
         elif not dtype.is_boolean():
-            example = (
-                table.filter(table[name].notnull()).select(x=table[name]).limit(1).to_pyarrow()
-            )
-            shown = shorten(example["x"][0].as_py()) if len(example) else "no value"
             raise InputError(
-                f"tags.{name} is {dtype} (for example {shown}); with wide, every column beside "
+                f"tags.{name} is {dtype}{_example(table[name])}; with wide, every column beside "
                 f"{options.image_id} must be boolean or 0/1: leave this one out"
             )
     if numbers:

@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 from prime_sql.errors import OptionError, did_you_mean
@@ -130,8 +131,7 @@ class Options:
 
 
 def _whole(name: str, value: Any, lowest: int = 1) -> int:
-    # bool is an int in Python, but nobody means min_images=True.
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or value != int(value):
+    if not _is_number(value) or value != int(value):
         raise OptionError(f"{name} must be a whole number, got {value!r}")
     if value < lowest:
         raise OptionError(f"{name} must be at least {lowest}, got {value}")
@@ -139,13 +139,18 @@ def _whole(name: str, value: Any, lowest: int = 1) -> int:
 
 
 def _number(name: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+    if not _is_number(value):
         raise OptionError(f"{name} must be a finite number, got {value!r}")
     return float(value)
 
 
+def _is_number(value: Any) -> bool:
+    # Real: numbers of NumPy too. bool is one in Python, but nobody means min_images=True.
+    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+
+
 def _fractions(name: str, values: Any) -> tuple[float, ...]:
-    values = (values,) if isinstance(values, (int, float)) else values
+    values = (values,) if isinstance(values, Real) else values
     if isinstance(values, str) or not isinstance(values, Iterable):
         raise OptionError(f"{name} must be numbers such as (0.10, 0.05, 0.025), got {values!r}")
     fractions = tuple(_number(name, value) for value in values)
@@ -161,6 +166,8 @@ def _names(name: str, values: Any) -> tuple[str, ...]:
     values = (
         tuple(part.strip() for part in values.split(",")) if isinstance(values, str) else values
     )
+    if not isinstance(values, Iterable):
+        raise OptionError(f"{name} must be one or more columns, got {values!r}")
     names = tuple(_text(name, value) for value in values)
     if not names:
         raise OptionError(f"{name} needs at least one column")

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import math
+import re
+from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -18,6 +21,7 @@ from prime_sql.errors import OptionError, WarehouseError
 
 _LONGEST_CELL = 200
 _MOST_ROWS = 40
+_ALL_ROWS = "--format csv prints all"
 _NEVER_WRAPPED = 16  # characters: numbers, identifiers and short names stay whole
 
 
@@ -48,9 +52,10 @@ def render(rows: pl.DataFrame, form: Format) -> str:
         return json.dumps(_records(rows), ensure_ascii=False, indent=2)
     if form is Format.csv:
         return _flat(rows).write_csv().rstrip("\n")
-    lines = [rows.columns, ["---:" if dtype.is_numeric() else "---" for dtype in rows.dtypes]]
+    lines = [[_markdown(name) for name in rows.columns]]
+    lines += [["---:" if dtype.is_numeric() else "---" for dtype in rows.dtypes]]
     lines += [[_markdown(value) for value in row] for row in rows.iter_rows()]
-    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def check_file(path: Path) -> Path:
@@ -65,6 +70,8 @@ def check_file(path: Path) -> Path:
         raise OptionError(f"cannot write {path}: name a file that ends in .parquet, .csv or .json")
     if not path.absolute().parent.is_dir():
         raise OptionError(f"cannot write {path}: the folder {path.parent} does not exist")
+    if path.is_dir():
+        raise OptionError(f"cannot write {path}: it is a folder")
     return path
 
 
@@ -76,7 +83,7 @@ def write(rows: pl.DataFrame, path: Path) -> None:
             rows.write_parquet(partial)
         else:
             form = Format(path.suffix.lower()[1:])
-            partial.write_text(render(rows, form) + "\n", encoding="utf-8")
+            partial.write_text(render(rows, form) + "\n", encoding="utf-8", newline="\n")
         partial.replace(path)
     except OSError as error:
         raise WarehouseError(f"cannot write {path}: {error.strerror or error}") from error
@@ -84,17 +91,48 @@ def write(rows: pl.DataFrame, path: Path) -> None:
         partial.unlink(missing_ok=True)
 
 
-def show_modes(modes: pl.DataFrame, console: Console) -> None:
-    """Print failure modes as a table, worst first; at most 40, and how many more there are."""
-    chosen = modes.select([pl.col(column).alias(name) for column, name in _MODE_COLUMNS.items()])
+def show_modes(
+    modes: pl.DataFrame, console: Console, *, most: int = _MOST_ROWS, hint: str = _ALL_ROWS
+) -> None:
+    """Print failure modes as a table, worst first."""
+    chosen = modes.with_columns(pl.col("excess_errors").round(1)).select(
+        [pl.col(column).alias(name) for column, name in _MODE_COLUMNS.items()]
+    )
     count = f"{modes.height:,} failure mode{'' if modes.height == 1 else 's'}"
-    show(chosen, console, title=count, percent=("accuracy", "class\naccuracy", "drop"))
+    percent = ("accuracy", "class\naccuracy", "drop")
+    show(chosen, console, title=count, percent=percent, most=most, hint=hint)
+
+
+def show_runs(runs: pl.DataFrame, console: Console) -> None:
+    """Print what tells one run from another: when, on what, thresholds, failure modes."""
+
+    def of(column: str, key: str, dtype: type[pl.DataType]) -> pl.Expr:
+        return pl.col(column).str.json_path_match(f"$.{key}").cast(dtype).alias(key)
+
+    when = pl.col("created_at").dt.strftime("%Y-%m-%d %H:%M").alias("created_at (UTC)")
+    brief = runs.select(
+        "run_id",
+        when,
+        of("row_counts", "images", pl.Int64),
+        of("row_counts", "failure_modes", pl.Int64),
+        of("options", "max_tags", pl.Int64),
+        of("options", "min_images", pl.Int64),
+        of("options", "min_drop", pl.Float64),
+        of("sources", "predictions", pl.String),
+    )
+    show(brief, console)
 
 
 def show(
-    rows: pl.DataFrame, console: Console, *, title: str = "", percent: tuple[str, ...] = ()
+    rows: pl.DataFrame,
+    console: Console,
+    *,
+    title: str = "",
+    percent: tuple[str, ...] = (),
+    most: int = _MOST_ROWS,
+    hint: str = _ALL_ROWS,
 ) -> None:
-    """Print rows as a table; at most 40, and how many more there are."""
+    """Print rows as a table: the first ones, and how many more there are."""
     table = Table(
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
@@ -104,13 +142,13 @@ def show(
         title_style="bold",
     )
     columns: list[list[str]] = []
-    shown = rows.head(_MOST_ROWS)
+    shown = rows.head(most)
     room = console.width - 2  # the edges
     for name, dtype in shown.schema.items():
         # A long name takes several lines rather than the room of the values.
-        header = printable_lines(name).replace("_", "_\n")
-        cells = [_cell(value, name in percent) for value in shown[name]]
-        longest = max(map(len, [*header.split("\n"), *cells]))
+        header = _shortened(printable_lines(name)).replace("_", "_\n")
+        cells = [_cell(value, name in percent) for value in shown[name].to_list()]
+        longest = max(map(cell_len, [*header.split("\n"), *cells]))
         whole = dtype.is_numeric() or longest <= _NEVER_WRAPPED
         narrowest = longest if whole else _NEVER_WRAPPED
         room -= narrowest + 2  # a space and a divider
@@ -127,8 +165,10 @@ def show(
     for row in zip(*columns, strict=True):
         table.add_row(*map(Text, row))
     console.print(table)
-    if rows.height > _MOST_ROWS:
-        console.print(f"… and {rows.height - _MOST_ROWS:,} more rows; --format csv prints all.")
+    if rows.height > most:
+        more = rows.height - most
+        rest = f"… and {more:,} more row{'' if more == 1 else 's'}"
+        console.print(f"{rest}; {hint}." if hint else f"{rest}.", markup=False)
     if len(columns) < rows.width:
         hidden = ", ".join(printable(name) for name in rows.columns[len(columns) :])
         console.print(f"No room for {hidden}; widen the window, or --format csv.", markup=False)
@@ -149,14 +189,25 @@ def printable_lines(text: str) -> str:
 def _cell(value: Any, percent: bool) -> str:
     if value is None:
         return ""
-    if isinstance(value, float):
+    if isinstance(value, Decimal) and value == int(value):
+        value = int(value)
+    if isinstance(value, (float, Decimal)):
         if percent:
             return f"{value:.1%}"
-        return f"{value:,.1f}" if abs(value) >= 10 or value == 0 else f"{value:.3g}"
+        return f"{value:.3g}" if -10 < value < 10 and value % 1 else f"{value:,.1f}"
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
-    text = printable(str(value))
+    if isinstance(value, (list, dict)):
+        return _shortened(printable(json.dumps(_json(value), ensure_ascii=False)))
+    return _shortened(printable(str(value)))
+
+
+def _shortened(text: str) -> str:
     return text if len(text) <= _LONGEST_CELL else f"{text[: _LONGEST_CELL - 1]}…"
+
+
+# What Markdown would read as its own; "_" does that at the edge of a word only.
+_MARKS = re.compile(r"[\\`*\[\]<>|~#]|\b_|_\b")
 
 
 def _markdown(value: Any) -> str:
@@ -164,8 +215,12 @@ def _markdown(value: Any) -> str:
         return ""
     if isinstance(value, float):
         return f"{value:.6g}"
-    text = str(value).replace("\\", "\\\\").replace("|", "\\|")
-    return text.replace("\r", " ").replace("\n", "<br>")
+    if isinstance(value, (list, dict)):
+        value = json.dumps(_json(value), ensure_ascii=False)
+    elif isinstance(value, bytes):
+        value = value.hex()
+    lines = re.split(r"\r\n|\r|\n", str(value))
+    return "<br>".join(_MARKS.sub(r"\\\g<0>", printable(line)) for line in lines)
 
 
 def _records(rows: pl.DataFrame) -> list[dict[str, Any]]:
@@ -179,6 +234,8 @@ def _json(value: Any) -> Any:
         return [_json(item) for item in value]
     if isinstance(value, float):
         return value if math.isfinite(value) else None  # JSON has no NaN
+    if isinstance(value, Decimal):  # sums of whole numbers, too
+        return int(value) if value == int(value) else float(value)
     if value is None or isinstance(value, (bool, int, str)):
         return value
     return value.hex() if isinstance(value, bytes) else str(value)

@@ -49,7 +49,7 @@ class Query:
     parameters: tuple[Parameter, ...]
     template: str
 
-    def render(self, dialect: str = "duckdb", **values: Any) -> str:
+    def render(self, dialect: str = "duckdb", /, **values: Any) -> str:
         """Return the SQL text, with `values` put in through the two quoting filters.
 
         Raises
@@ -80,7 +80,7 @@ def find(name: str, plans: str | None = None) -> Query:
 
     File names carry a number for reading order (``search/03_classes.sql``) that callers leave out.
     """
-    folder, _, stem = name.rpartition("/")
+    folder, _, stem = name.partition("/")
     for base in (FOLDER / plans / folder, FOLDER / folder) if plans else (FOLDER / folder,):
         for path in sorted(base.glob("*.sql")):
             if _stem(path) == stem:
@@ -173,7 +173,8 @@ def _environment(dialect: str) -> jinja2.Environment:
 def _number(value: Any) -> str:
     """Write a number; a command line hands it over as text."""
     try:
-        return repr(int(value)) if float(value) == int(float(value)) else repr(float(value))
+        number = float(value)
+        return repr(int(number)) if number == int(number) else repr(number)
     except (TypeError, ValueError, OverflowError) as error:
         raise QueryError(f"this parameter takes a number, got {value!r}") from error
 

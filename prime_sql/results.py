@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -21,7 +24,7 @@ from ibis.expr.types import Table
 
 from prime_sql import queries
 from prime_sql.errors import QueryError, WarehouseError, did_you_mean
-from prime_sql.options import Options
+from prime_sql.options import LARGEST_MAX_TAGS, Options
 from prime_sql.warehouse import Database, OnSql, first_line
 
 # The relations of a run, each with the order that makes its output the same every time.
@@ -53,15 +56,37 @@ class Relation:
 
     def to_polars(self) -> pl.DataFrame:
         """Read all rows into a Polars data frame."""
-        return cast(pl.DataFrame, self.table.to_polars())
+        with _answering():
+            return cast(pl.DataFrame, self.table.to_polars())
 
     def to_pandas(self) -> pd.DataFrame:
         """Read all rows into a pandas data frame."""
-        return cast(pd.DataFrame, self.table.to_pandas())
+        with _answering():
+            return cast(pd.DataFrame, self.table.to_pandas())
 
     def to_arrow(self) -> pa.Table:
         """Read all rows into an Arrow table."""
-        return self.table.to_pyarrow()
+        with _answering():
+            return self.table.to_pyarrow()
+
+
+@contextmanager
+def _answering() -> Iterator[None]:
+    """Turn what goes wrong while rows are read into a `QueryError` with the engine's complaint."""
+    try:
+        yield
+    except duckdb.Error as error:
+        raise QueryError(_complaint(error)) from error
+    except (
+        ibis.common.exceptions.IbisError,
+        sqlglot.errors.SqlglotError,
+        pa.ArrowException,
+        NotImplementedError,
+    ) as error:
+        raise QueryError(
+            f"the answer cannot be read ({first_line(error)}); cast columns of unusual "
+            "types, such as intervals, to varchar"
+        ) from error
 
 
 class Run:
@@ -176,15 +201,37 @@ class Run:
             f"{name} as (select * from {schema}.{name} where run_id = {self.run_id})"
             for name in RELATIONS
         )
-        query = _with_catalog(query.strip().removesuffix(";"), self.backend.current_catalog)
+        query = query.strip().removesuffix(";")
         try:
+            statements = [found for found in duckdb.extract_statements(query) if found.query]
+            if len(statements) == 1 and statements[0].type != duckdb.StatementType.SELECT:
+                raise QueryError(
+                    "only a query that returns rows is answered: select, from, with, describe, …; "
+                    "for other statements open the database with DuckDB"
+                )
+            if not query or len(statements) > 1:
+                raise QueryError(f"give one query, got {len(statements)}")
+            inner = _with_catalog(query, self.backend.current_catalog)
             # In parentheses on lines of their own: the query may bring its own WITH, and may end
             # in a comment.
-            return Relation(self.backend.sql(f"with {scope}\nselect * from (\n{query}\n)"))
+            return Relation(self._lazily(f"with {scope}\nselect * from (\n{inner}\n)"))
         except duckdb.Error as error:
-            raise QueryError(f"{_without_scope(error, query)}") from error
+            raise QueryError(f"{_complaint(error)}\n\nin the query:\n{query}") from error
 
-    def query(self, name: str, **parameters: Any) -> Relation:
+    def _lazily(self, query: str) -> Table:
+        """Return a query as a table of Ibis.
+
+        A view leaves the reading of the query to DuckDB; Ibis would have sqlglot write it anew,
+        and then misses columns without a name of their own, such as ``len(tags)``.
+        """
+        name = ibis.util.gen_name("answer")
+        try:
+            self.backend.raw_sql(f"create temp view {queries.identifier(name)} as\n{query}")
+        except duckdb.Error:  # not all that can be selected from can be a view: PIVOT
+            return self.backend.sql(query)
+        return self.backend.table(name)
+
+    def query(self, name: str, /, **parameters: Any) -> Relation:
         """Answer a named question of ``queries/ask/``.
 
         Parameters
@@ -203,14 +250,18 @@ class Run:
         """
         question = queries.find(f"ask/{name}")
         declared = {parameter.name for parameter in question.parameters}
-        thresholds: dict[str, Any] = {
-            "min_images": self.options.min_images,
-            "min_drop": self.options.min_drop,
-            "necessity": [self.options.necessity_of(size) for size in range(1, 7)],
+        values = {key: value for key, value in parameters.items() if value is not None}
+        options = self.options.replace(
+            **{key: _threshold(key, values[key]) for key in _THRESHOLDS if key in values}
+        )
+        thresholds = {
+            "min_images": options.min_images,
+            "min_drop": options.min_drop,
+            "necessity": [options.necessity_of(size) for size in range(1, LARGEST_MAX_TAGS + 1)],
         }
-        values = {key: value for key, value in thresholds.items() if key in declared}
-        values |= {key: value for key, value in parameters.items() if value is not None}
-        if "table" in declared and set(values) <= declared:
+        values |= {key: value for key, value in thresholds.items() if key in {*declared, *values}}
+        needed = {parameter.name for parameter in question.parameters if parameter.default is None}
+        if "table" in declared and needed <= set(values) <= declared:
             values["table"] = self._metadata(values.get("table"), values)
         return self.sql(question.render(**values))
 
@@ -218,6 +269,9 @@ class Run:
         """Return the quoted name of the table that a question joins with."""
         image_id = values.get("image_id", "image_id")
         wanted = [image_id, *(values[key] for key in ("column", "measure") if values.get(key))]
+        wanted = list(dict.fromkeys(wanted))
+        # The schema alone is ambiguous in a database file of the same name.
+        catalog = self.backend.current_catalog
         if name is None:
             rows = self.backend.raw_sql(
                 "select table_schema, table_name, list(column_name) "
@@ -229,13 +283,16 @@ class Run:
                 (schema, table) for schema, table, columns in rows if {*wanted} <= {*columns}
             ]
             if len(fitting) != 1:
-                found = ", ".join(table for _, table in fitting) or "none"
-                raise QueryError(
-                    f"which table has {' and '.join(map(repr, wanted))}? Found: {found}. "
-                    "Name it with the parameter table (a table of the database or a file)."
+                found = ", ".join(
+                    table if schema == "main" else f"{schema}.{table}" for schema, table in fitting
                 )
-            return ".".join(queries.identifier(part) for part in fitting[0])
-        if Path(name).is_file():
+                raise QueryError(
+                    f"{'several tables have' if fitting else 'no table of the database has'} "
+                    f"{' and '.join(map(repr, wanted))}{': ' if fitting else ''}{found}. "
+                    "Name one with the parameter table (a table of the database or a file)."
+                )
+            return ".".join(queries.identifier(part) for part in (catalog, *fitting[0]))
+        if os.path.isfile(name):  # noqa: PTH113  # Path.is_file raises where a name is too long
             readers = {".parquet": "read_parquet", ".csv": "read_csv"}
             reader = readers.get(Path(name).suffix.lower(), "read_json")
             try:
@@ -245,11 +302,12 @@ class Run:
             columns, quoted = table.columns, queries.identifier(table.get_name())
         else:
             schema, _, bare = name.rpartition(".")
-            known = self.backend.list_tables(database=schema or "main")
+            place = (catalog, schema or "main")
+            known = self.backend.list_tables(database=place)
             if bare not in known:
                 raise QueryError(f"there is no table or file {name!r}.{did_you_mean(bare, known)}")
-            columns = self.backend.table(bare, database=schema or "main").columns
-            quoted = f"{queries.identifier(schema or 'main')}.{queries.identifier(bare)}"
+            columns = self.backend.table(bare, database=place).columns
+            quoted = ".".join(queries.identifier(part) for part in (*place, bare))
         for column in wanted:
             if column not in columns:
                 raise QueryError(f"{name} has no column {column!r}.{did_you_mean(column, columns)}")
@@ -365,6 +423,20 @@ def _with_catalog(query: str, catalog: str) -> str:
     return str(parsed.sql(dialect="duckdb"))
 
 
-def _without_scope(error: duckdb.Error, query: str) -> str:
-    """Drop the engine's excerpt, which counts lines of the wrapped query."""
-    return f"{str(error).split('LINE ')[0].strip()}\n\nin the query:\n{query}"
+_THRESHOLDS = ("min_images", "min_drop", "necessity")
+
+
+def _threshold(name: str, value: Any) -> Any:
+    """Read a threshold that a command line hands over as text."""
+    if not isinstance(value, str):
+        return value
+    try:
+        numbers = [float(part) for part in value.split(",")]
+    except ValueError as error:
+        raise QueryError(f"{name} takes a number, got {value!r}") from error
+    return numbers[0] if len(numbers) == 1 else tuple(numbers)
+
+
+def _complaint(error: duckdb.Error) -> str:
+    """Return the engine's message without its excerpt, which counts lines of a wrapped query."""
+    return re.split(r"\n\s*\n?LINE \d+:", str(error))[0].strip()

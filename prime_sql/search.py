@@ -14,10 +14,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from prime_sql import __version__, inputs, queries
-from prime_sql.errors import StoredCountsError
+from prime_sql.errors import StoredCountsError, WarehouseError
 from prime_sql.inputs import Inputs
 from prime_sql.options import LARGEST_MAX_TAGS, Options
 from prime_sql.results import Run
+from prime_sql.sources import reading
 from prime_sql.warehouse import Database, Destination, OnSql, Warehouse
 
 # Bit strings of the DuckDB plan: the engine works on 2,048 rows at a time, so a row must stay
@@ -176,6 +177,11 @@ def refilter(run: Run, *, on_sql: OnSql | None = None, **changes: Any) -> Run:
     counted = Run(run.backend, run.counted_run_id)
 
     def select_and_publish(warehouse: Warehouse, steps: _Steps) -> int:
+        if warehouse.read_only:
+            raise WarehouseError(
+                f"{run.path} is open for reading only, and the answer is a new run in it; "
+                "open it with open_run(…, read_only=False)"
+            )
         loaded = Inputs(dict(run.sources), warnings=list(run.warnings))
         loaded.rows = {
             name: run.row_counts[name]
@@ -253,8 +259,9 @@ def _count(options: Options, loaded: Inputs, warehouse: Warehouse, steps: _Steps
     steps.end(loaded.rows["images"])
 
     steps.start("tagged")
-    loaded.rows["tags"] = step("vocabulary")
-    step("image_tags")
+    with reading("tags", loaded.sources["tags"]):
+        loaded.rows["tags"] = step("vocabulary")
+        step("image_tags")
     inputs.check_tags(warehouse, loaded)
     steps.end(step("tagged", min_tag_images=options.tag_images))
     warehouse.drop("image_tags")
@@ -325,7 +332,14 @@ def _why_none(options: Options, loaded: Inputs, warehouse: Warehouse, counted: b
     one = " There is one class only." if facts["classes"] == 1 else ""
     if not facts["errors"]:
         return f"There are no errors: all {facts['images']:,} predictions are right.{one}"
+    if facts["errors"] == facts["images"]:
+        what = (
+            "label and prediction are written alike" if options.error is None else "error is right"
+        )
+        return f"All {facts['images']:,} predictions are wrong; check that {what}.{one}"
     if not loaded.rows.get("tag_rows", 1):
+        if options.min_score is not None:
+            return f"No tag has a score of {options.min_score:g} or more. Lower min_score.{one}"
         return f"The tags table has no rows.{one}"
     if facts["largest_class"] < options.min_images:
         return (

@@ -5,17 +5,24 @@ from __future__ import annotations
 import glob
 import os
 import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import ibis
 import ibis.expr.datatypes as dt
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pyarrow.dataset
 from ibis.expr.types import Table
 
-from prime_sql.errors import InputError, did_you_mean
+from prime_sql.errors import InputError, PrimeSqlError, WarehouseError, did_you_mean
 from prime_sql.options import Options
-from prime_sql.warehouse import Warehouse, attach, first_line
+from prime_sql.warehouse import Warehouse, attach
 
 PARQUET = (".parquet", ".pq", ".parq")
 CSV = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
@@ -25,6 +32,41 @@ FORMS = (
     "a Parquet, CSV or JSON-lines file or glob, DATABASE.duckdb:TABLE, the name of a table in the "
     "target database, or a Polars, pandas, Arrow or Ibis table"
 )
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which columns of a source a search reads; no others are copied, or even converted.
+
+    Attributes
+    ----------
+    names
+        Columns by their exact names; None for all columns.
+    in_conditions
+        Names in SQL conditions, in lower case: SQL does not tell ``Region`` from ``region``.
+    """
+
+    names: frozenset[str] | None = None
+    in_conditions: frozenset[str] = frozenset()
+
+    def among(self, columns: Iterable[Any]) -> list[Any]:
+        """Return the wanted ones of `columns`, in their order; the first where there are none."""
+        columns = list(columns)
+        if self.names is None:
+            return columns
+        return [
+            name
+            for name in columns
+            if name in self.names or (isinstance(name, str) and name.lower() in self.in_conditions)
+        ] or columns[:1]
+
+
+@dataclass(frozen=True)
+class Source:
+    """An opened source: the wanted columns as a table of the session, and the names of all."""
+
+    table: Table
+    columns: list[str]
 
 
 def describe(source: Any) -> str:
@@ -38,65 +80,123 @@ def describe(source: Any) -> str:
             return f"ibis table {source.get_name()}"
         except Exception:  # an expression has no name of its own
             return "ibis expression"
-    return f"{type(source).__module__.partition('.')[0]} {type(source).__name__}"
+    package = type(source).__module__.partition(".")[0]
+    return f"{package} {type(source).__name__}".removeprefix("builtins ")
 
 
-def open_source(source: Any, role: str, warehouse: Warehouse, options: Options) -> Table:
-    """Return the source as a table of the session; nothing but files stays outside it."""
+def open_source(
+    source: Any, role: str, warehouse: Warehouse, options: Options, wanted: Wanted
+) -> Source:
+    """Return the source as a table of the session; only tags in Parquet stay outside it.
+
+    Raises
+    ------
+    InputError
+        When the source is of no known form, is missing or cannot be read.
+    """
     try:
         if isinstance(source, (str, os.PathLike)):
-            return _open_named(os.fspath(source), role, warehouse, options)
-        if isinstance(source, Table):
-            # Whatever engine it lives in, it travels as Arrow; only what it selects is copied.
-            source = source.to_pyarrow()
-        elif hasattr(source, "collect") and hasattr(source, "collect_schema"):
-            source = source.collect()  # a Polars LazyFrame
-        elif not hasattr(source, "columns") and not hasattr(source, "schema"):
-            raise InputError(f"{role} is {describe(source)}; give {FORMS}")
-        return warehouse.create_from(f"source_{role}_rows", _named_columns(source, role))
-    except InputError:
+            name = str(os.fspath(source))
+            opened = _open_named(name, role, warehouse, options, wanted)
+            if role == "tags" and name.lower().endswith(PARQUET):
+                return opened  # read where it lies: it may be large, and each step reads it once
+        else:
+            opened = _open_object(source, role, wanted)
+        # Text is parsed once, not at every step; a self-join of a native table is several times
+        # faster; and a view's own tables could share a name with a step of the search.
+        return Source(warehouse.create_from(f"source_{role}_rows", opened.table), opened.columns)
+    except PrimeSqlError:
         raise
-    except (duckdb.Error, ibis.common.exceptions.IbisError, OSError) as error:
-        raise InputError(f"cannot read {role} ({describe(source)}): {first_line(error)}") from error
-    except (TypeError, ValueError) as error:  # what pyarrow raises on mixed columns
-        raise InputError(
-            f"cannot read {role} ({describe(source)}): {first_line(error)}; "
-            "give every column one type"
-        ) from error
+    except Exception as error:  # whatever the user's engine, frame or file says
+        hint = "; give every column one type" if isinstance(error, pa.ArrowTypeError) else ""
+        raise InputError(f"cannot read {role} ({describe(source)}): {_why(error)}{hint}") from error
 
 
-def _named_columns(frame: Any, role: str) -> Any:
-    for name in getattr(frame, "columns", ()):
-        # pyarrow's .columns holds the data; names are only missing in pandas.
-        if not isinstance(name, str) and not hasattr(name, "type"):
+@contextmanager
+def reading(role: str, name: str) -> Iterator[None]:
+    """Blame a source that the step reads where it lies, and whose data turn out to be damaged."""
+    try:
+        yield
+    except WarehouseError as error:
+        cause = error.__cause__
+        if isinstance(cause, duckdb.InvalidInputException | duckdb.IOException):
+            raise InputError(f"cannot read {role} ({name}): {_why(cause)}") from error
+        raise
+
+
+def _why(error: BaseException) -> str:
+    """Return the first paragraph of a message; engines' advice on their own options follows it."""
+    return "; ".join(str(error).strip().split("\n\n")[0].splitlines()) or type(error).__name__
+
+
+def _open_object(source: Any, role: str, wanted: Wanted) -> Source:
+    if isinstance(source, Table):
+        columns = list(source.columns)
+        # Whatever engine it lives in, it travels as Arrow.
+        source = source.select(wanted.among(columns)).to_pyarrow()
+    elif isinstance(source, pl.LazyFrame):
+        columns = source.collect_schema().names()
+        source = source.select(wanted.among(columns)).collect()
+    elif isinstance(source, pd.DataFrame):
+        # Frames are often indexed by the image.
+        index = [name for name in source.index.names if name is not None]
+        source = source.reset_index([name for name in index if name not in source.columns])
+        columns = list(source.columns)
+        source = source[wanted.among(columns)]
+    elif isinstance(source, pyarrow.dataset.Dataset):
+        columns = source.schema.names
+        source = source.to_table(wanted.among(columns))
+    else:
+        if not isinstance(source, pl.DataFrame | pa.Table | pa.RecordBatch):
+            if not hasattr(source, "__arrow_c_stream__") or isinstance(
+                source, pl.Series | pd.Series
+            ):
+                raise InputError(f"{role} is {describe(source)}; give {FORMS}")
+            source = pa.table(source)  # a stream of record batches, a DuckDB relation, …
+        columns = source.columns if isinstance(source, pl.DataFrame) else source.schema.names
+        source = source.select(wanted.among(columns))
+    for name in wanted.among(columns):
+        if not isinstance(name, str):
             raise InputError(
                 f"{role} has a column called {name!r}, a {type(name).__name__}; "
                 "column names must be text: rename it"
             )
-    return frame
+    table = ibis.memtable(source)
+    # A column without any value has no type either; DuckDB wants one.
+    typed = {
+        "null": "boolean" if wanted.names is None else "string",
+        "array<null>": "array<string>",
+    }
+    untyped = {name: typed[str(t)] for name, t in table.schema().items() if str(t) in typed}
+    return Source(table.cast(untyped) if untyped else table, [str(name) for name in columns])
 
 
-def _open_named(name: str, role: str, warehouse: Warehouse, options: Options) -> Table:
+def _open_named(
+    name: str, role: str, warehouse: Warehouse, options: Options, wanted: Wanted
+) -> Source:
     lower = name.lower()
     if lower.endswith(PARQUET + CSV + JSON):
         _check_files(name, role)
-        return _read_files(name, role, warehouse, options)
+        return _read_files(name, role, warehouse, options, wanted)
     database, colon, table = name.rpartition(":")
     if colon and (database.lower().endswith(DATABASE) or Path(database).is_file()):
         path = Path(database)
         if not path.is_file():
             raise InputError(f"{role}: there is no database file {database}")
         catalog = _catalog_of(path, role, warehouse)
-        return _copy_table(catalog, table, name, role, warehouse)
+        return _find_table(catalog, table, name, role, warehouse, wanted)
     if lower.endswith(DATABASE) and Path(name).is_file():
         raise InputError(f"{role}: {name} is a database; name a table in it, as in {name}:TABLE")
-    if Path(name).exists():
+    if name and Path(name).exists():
         raise InputError(f"{role}: cannot tell the format of {name} from its name; give {FORMS}")
-    return _copy_table(warehouse.backend.current_catalog, name, name, role, warehouse)
+    catalog = warehouse.backend.current_catalog
+    return _find_table(catalog, name, describe(name), role, warehouse, wanted)
 
 
 def _check_files(name: str, role: str) -> None:
-    if "://" in name or glob.glob(name) or Path(name).is_file():
+    if Path(name).is_file() and not Path(name).stat().st_size:
+        raise InputError(f"{role}: the file {name} is empty")
+    if "://" in name or glob.glob(name, recursive=True) or Path(name).is_file():
         return
     if glob.has_magic(name):
         raise InputError(f"{role}: no file matches {name}")
@@ -105,34 +205,59 @@ def _check_files(name: str, role: str) -> None:
     raise InputError(f"{role}: there is no file {name}.{did_you_mean(Path(name).name, near)}")
 
 
-def _read_files(name: str, role: str, warehouse: Warehouse, options: Options) -> Table:
+def _read_files(
+    name: str, role: str, warehouse: Warehouse, options: Options, wanted: Wanted
+) -> Source:
     backend = warehouse.backend
     lower = name.lower()
     if Path(name).is_file():
         # A file whose name holds * or [ is that file, not a pattern.
         name = glob.escape(name)
     if lower.endswith(PARQUET):
-        return backend.read_parquet(name)
+        table = backend.read_parquet(name)
+        return Source(table.select(wanted.among(table.columns)), list(table.columns))
+    # A file of text has no types: the engine guesses them, from all rows where a late word among
+    # numbers would break the guess, and what names something stays as it is written.
+    sample = 20_480 if role == "tags" and not options.wide else -1
     if lower.endswith(JSON):
-        table = backend.read_json(name)
+        guessed = backend.read_json(name, sample_size=sample)
     else:
-        table = _read_csv(name, role, warehouse, options)
-    # Text formats are parsed once, not at every step that reads them.
-    return warehouse.create_from(f"source_{role}_rows", table)
+        form = {"delim": "\t"} if lower.endswith((".tsv", ".tsv.gz")) else {}
+        guessed = backend.read_csv(name, sample_size=sample, union_by_name=True, **form)
+    columns = list(guessed.columns)
+    text = _names_and_words(guessed, role, options, wanted)
+    if lower.endswith(JSON):
+        types = {
+            column: "VARCHAR" if column in text else backend.compiler.type_mapper.to_string(dtype)
+            for column, dtype in guessed.select(wanted.among(columns)).schema().items()
+        }
+        return Source(backend.read_json(name, columns=types), columns)
+    if not text:
+        return Source(guessed, columns)  # without the columns that a search needs
+    types = dict.fromkeys(text, "VARCHAR")
+    table = backend.read_csv(name, sample_size=sample, union_by_name=True, types=types, **form)
+    return Source(table.select(wanted.among(columns)), columns)
 
 
-def _read_csv(name: str, role: str, warehouse: Warehouse, options: Options) -> Table:
-    table = warehouse.backend.read_csv(name)
-    # Identifiers and words stay as written: '007' must not become 7.
-    text = {options.image_id} if role == "predictions" else {options.image_id, options.tag}
-    if role == "tags" and options.wide:
-        text.discard(options.tag)
-    pair = [column for column in (options.label, options.prediction) if column in table.columns]
-    if role == "predictions" and len({kind_of(table[column].type()) for column in pair}) > 1:
-        # A file has no types; if the guesses differ for the two, both are text.
-        text.update(pair)
-    types = {column: "VARCHAR" for column in table.columns if column in text}
-    return warehouse.backend.read_csv(name, types=types) if types else table
+def _names_and_words(guessed: Table, role: str, options: Options, wanted: Wanted) -> set[str]:
+    """Return the columns that are text, whatever they look like: '007' must not become 7."""
+    if role == "tags":
+        names = {options.image_id} if options.wide else {options.image_id, options.tag}
+        return {name for name in names & {*guessed.columns} if not guessed[name].type().is_array()}
+    kinds = {name: kind_of(guessed[name].type()) for name in guessed.columns}
+    renamed = {"label": options.label, "prediction": options.prediction}
+    grouping = {renamed.get(name, name) for name in options.group_by}
+    # 'yes' must not become true, but a condition may use such a column for its truth.
+    text = {name for name in grouping if name.lower() not in wanted.in_conditions}
+    numbers = {name for name in kinds if kinds[name] == "numeric"}
+    if options.error is None:
+        pair = {options.label, options.prediction} & kinds.keys()
+        pair_kinds = {kinds[name] for name in pair}
+        if pair_kinds == {"string", "numeric"}:
+            numbers -= pair
+        # True against 1 would never be equal as text: an error, further on.
+        text = text - pair if pair_kinds == {"boolean", "numeric"} else text | pair
+    return ((text - numbers) | {options.image_id}) & kinds.keys()
 
 
 def _catalog_of(path: Path, role: str, warehouse: Warehouse) -> str:
@@ -147,23 +272,24 @@ def _catalog_of(path: Path, role: str, warehouse: Warehouse) -> str:
     return alias
 
 
-def _copy_table(catalog: str, table: str, shown: str, role: str, warehouse: Warehouse) -> Table:
-    schema, _, name = table.rpartition(".")
+def _find_table(
+    catalog: str, table: str, shown: str, role: str, warehouse: Warehouse, wanted: Wanted
+) -> Source:
     backend = warehouse.backend
-    found = None
-    for place, word in ((schema or "main", name), ("main", table)):
-        if place in backend.list_databases(catalog=catalog):
-            tables = backend.list_tables(database=(catalog, place))
-            if word in tables:
-                found = backend.table(word, database=(catalog, place))
-                break
-    if found is None:
-        tables = backend.list_tables(database=(catalog, "main"))
+    places = {
+        f"{schema}.{name}": (schema, name)
+        for schema in backend.list_databases(catalog=catalog)
+        if schema not in ("information_schema", "pg_catalog")
+        for name in backend.list_tables(database=(catalog, schema))
+    }
+    places |= {name: (schema, name) for schema, name in places.values() if schema == "main"}
+    if table not in places:
         raise InputError(
-            f"{role}: there is no file or table {shown}.{did_you_mean(name, tables)} Give {FORMS}."
+            f"{role}: there is no file or table {shown}.{did_you_mean(table, places)} Give {FORMS}."
         )
-    # Copied, because a view's own tables could share a name with a step of the search.
-    return warehouse.create_from(f"source_{role}_rows", found)
+    schema, name = places[table]
+    found = backend.table(name, database=(catalog, schema))
+    return Source(found.select(wanted.among(found.columns)), list(found.columns))
 
 
 def kind_of(dtype: dt.DataType) -> str:

@@ -74,6 +74,12 @@ class Warehouse:
         self._on_sql = on_sql
 
     @property
+    def read_only(self) -> bool:
+        """Whether the database was opened for reading only."""
+        mode = self.backend.raw_sql("select current_setting('access_mode')").fetchone()
+        return mode is not None and str(mode[0]).lower() == "read_only"
+
+    @property
     def schema(self) -> str:
         """The schema of the results, quoted, with its catalog.
 
@@ -182,6 +188,11 @@ class Database:
             self.backend, self._owned = into, False
         elif into is None or str(into) == ":memory:":
             self.backend = ibis.duckdb.connect()
+        elif not isinstance(into, (str, os.PathLike)):
+            raise WarehouseError(
+                f"into is {into!r}, a {type(into).__name__}; give a DuckDB file, an ibis.duckdb "
+                "connection, or None for memory"
+            )
         else:
             self.path = Path(into)
             if read_only and not self.path.exists():
@@ -225,9 +236,16 @@ class Database:
 def connect_file(path: Path, *, read_only: bool = False) -> Backend:
     """Open a DuckDB file, with one clear error where that fails."""
     try:
-        return ibis.duckdb.connect(path.absolute(), read_only=read_only)
+        backend = ibis.duckdb.connect(path.absolute(), read_only=read_only)
     except duckdb.Error as error:
         raise _cannot_open(path, error) from error
+    # DuckDB opens a Parquet or CSV file as a database in memory with a view of it, where results
+    # would be lost.
+    stored = "select path from duckdb_databases() where database_name = current_database()"
+    if backend.raw_sql(stored).fetchall() == [(None,)]:
+        backend.disconnect()
+        raise _no_database(path)
+    return backend
 
 
 def attach(backend: Backend, path: Path, alias: str) -> None:
@@ -239,12 +257,16 @@ def attach(backend: Backend, path: Path, alias: str) -> None:
         raise _cannot_open(path, error) from error
 
 
+def _no_database(path: Path) -> WarehouseError:
+    return WarehouseError(
+        f"{path} exists but is not a DuckDB database, and was left alone; name another file"
+    )
+
+
 def _cannot_open(path: Path, error: duckdb.Error) -> PrimeSqlError:
     text = str(error)
-    if "not a valid DuckDB" in text:
-        return WarehouseError(
-            f"{path} exists but is not a DuckDB database, and was left alone; name another file"
-        )
+    if "not a valid DuckDB" in text or "in-memory database in read-only" in text:
+        return _no_database(path)
     if "Could not set lock" in text or "Conflicting lock" in text:
         process = re.search(r"PID (\d+)", text)
         holder = f" (process {process[1]})" if process else ""

