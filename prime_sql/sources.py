@@ -214,7 +214,7 @@ def _read_files(
         # A file whose name holds * or [ is that file, not a pattern.
         name = glob.escape(name)
     if lower.endswith(PARQUET):
-        table = backend.read_parquet(name)
+        table = backend.read_parquet(name, union_by_name=True)
         return Source(table.select(wanted.among(table.columns)), list(table.columns))
     # A file of text has no types: the engine guesses them, from all rows where a late word among
     # numbers would break the guess, and what names something stays as it is written.
@@ -222,8 +222,7 @@ def _read_files(
     if lower.endswith(JSON):
         guessed = backend.read_json(name, sample_size=sample)
     else:
-        form = {"delim": "\t"} if lower.endswith((".tsv", ".tsv.gz")) else {}
-        guessed = backend.read_csv(name, sample_size=sample, union_by_name=True, **form)
+        guessed = backend.read_csv(name, sample_size=sample, union_by_name=True)
     columns = list(guessed.columns)
     text = _names_and_words(guessed, role, options, wanted)
     if lower.endswith(JSON):
@@ -235,7 +234,7 @@ def _read_files(
     if not text:
         return Source(guessed, columns)  # without the columns that a search needs
     types = dict.fromkeys(text, "VARCHAR")
-    table = backend.read_csv(name, sample_size=sample, union_by_name=True, types=types, **form)
+    table = backend.read_csv(name, sample_size=sample, union_by_name=True, types=types)
     return Source(table.select(wanted.among(columns)), columns)
 
 

@@ -86,12 +86,16 @@ def test_file_names(name: str, ending: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("ending", ["parquet", "csv", "jsonl"])
 def test_globs_read_columns_by_name(ending: str, tmp_path: Path) -> None:
-    backwards = [dict(reversed(list(row.items()))) for row in PREDICTIONS]
-    write(PREDICTIONS[::2], tmp_path / f"p/1.{ending}")
+    backwards = [{"late": 1, **dict(reversed(list(row.items())))} for row in PREDICTIONS]
+    write([{"early": 1, **row} for row in PREDICTIONS[::2]], tmp_path / f"p/1.{ending}")
     write(backwards[1::2], tmp_path / f"p/deep/er/2.{ending}")
     write(TAGS[::2], tmp_path / f"t-1.{ending}")
     write(TAGS[1::2], tmp_path / f"t-2.{ending}")
-    run = search(f"{tmp_path}/p/**/*.{ending}", tmp_path / f"t-?.{ending}")
+    run = search(
+        f"{tmp_path}/p/**/*.{ending}",
+        tmp_path / f"t-?.{ending}",
+        where="coalesce(early, late) = 1",
+    )
     assert found(run) == expected()
     assert run.row_counts["predictions"] == len(PREDICTIONS)
 
