@@ -8,7 +8,7 @@ import io
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -294,21 +294,24 @@ def search(
         if name in Options.__dataclass_fields__
     }
     given["necessity"] = _numbers(necessity)
-    with _watched(quiet, verbose) as (on_sql, on_progress):
-        if from_run is not None:
-            chosen = {
-                name: value
-                for name, value in given.items()
-                if context.get_parameter_source(name).name == "COMMANDLINE"  # type: ignore[union-attr]
-            }
-            run = _search_again(from_run, db, predictions, chosen, on_sql)
-        elif predictions is None or tags is None:
-            raise OptionError("give PREDICTIONS and TAGS, or --from-run with --db")
-        else:
-            run = ps.search(
-                predictions, tags, into=db, on_sql=on_sql, on_progress=on_progress, **given
-            )
-    with run:
+    with ExitStack() as opened:
+        with _watched(quiet, verbose) as (on_sql, on_progress):
+            if from_run is not None:
+                chosen = {
+                    name: value
+                    for name, value in given.items()
+                    if context.get_parameter_source(name).name == "COMMANDLINE"  # type: ignore[union-attr]
+                }
+                stored = opened.enter_context(_stored_run(from_run, db, predictions, chosen))
+                run = stored.refilter(on_sql=on_sql, **chosen)
+            elif predictions is None or tags is None:
+                raise OptionError("give PREDICTIONS and TAGS, or --from-run with --db")
+            else:
+                run = opened.enter_context(
+                    ps.search(
+                        predictions, tags, into=db, on_sql=on_sql, on_progress=on_progress, **given
+                    )
+                )
         modes = run.failure_modes.to_polars()
         why_none = f"No failure modes. {run.note or ''}".strip()
         _emit(modes, format_, output_, show=output.show_modes, why_none=why_none, quiet=quiet)
@@ -316,12 +319,8 @@ def search(
             _say(f"Run {run.run_id} is in {db}.")
 
 
-def _search_again(
-    from_run: str,
-    db: Path | None,
-    predictions: str | None,
-    chosen: dict[str, Any],
-    on_sql: Callable[[ps.Statement], None] | None,
+def _stored_run(
+    from_run: str, db: Path | None, predictions: str | None, chosen: dict[str, Any]
 ) -> ps.Run:
     if db is None or predictions is not None:
         raise OptionError("--from-run reads a stored run: give it --db, and no tables")
@@ -333,12 +332,7 @@ def _search_again(
             raise OptionError(
                 f"--{flag} changes what is counted; leave --from-run out to count again"
             )
-    stored = ps.open_run(db, None if from_run == "latest" else int(from_run), read_only=False)
-    try:
-        return stored.refilter(on_sql=on_sql, **chosen)
-    except BaseException:
-        stored.close()
-        raise
+    return ps.open_run(db, None if from_run == "latest" else int(from_run), read_only=False)
 
 
 @app.command(

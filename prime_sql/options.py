@@ -26,7 +26,8 @@ class Options:
     min_images
         Fewest images that carry all tags of the set (*s*).
     min_drop
-        Accuracy of the class minus accuracy on the set, at least (*a*), a fraction.
+        Accuracy of the class minus accuracy on the set, at least (*a*), a fraction from 0.001 on:
+        a set that is no worse than its class is no failure.
     necessity
         By how much accuracy must rise when any one tag is left out: (b2, b3, b4), fractions.
         Larger sets reuse the last value; a single tag needs none.
@@ -135,6 +136,8 @@ def _whole(name: str, value: Any, lowest: int = 1) -> int:
         raise OptionError(f"{name} must be a whole number, got {value!r}")
     if value < lowest:
         raise OptionError(f"{name} must be at least {lowest}, got {value}")
+    if value >= 2**31:
+        raise OptionError(f"{name} must be below {2**31:,}, got {value}")
     return int(value)
 
 

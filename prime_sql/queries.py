@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+import sqlglot
 import sqlglot.expressions as sge
+from sqlglot.tokens import TokenType
 
 from prime_sql.errors import QueryError, did_you_mean
 
@@ -109,6 +111,19 @@ def identifier(name: str, dialect: str = "duckdb") -> str:
 def literal(value: str | int | float | None, dialect: str = "duckdb") -> str:
     """Write a value as a literal of `dialect`."""
     return str(sge.convert(value).sql(dialect))
+
+
+def statements(script: str, dialect: str = "duckdb") -> list[str]:
+    """Split a script into its statements, without semicolons; comments between them are dropped."""
+    found, start, empty = [], 0, True
+    for token in sqlglot.tokenize(script, read=dialect):
+        if token.token_type == TokenType.SEMICOLON:
+            if not empty:
+                found.append(script[start : token.start].strip())
+            start, empty = token.end + 1, True
+        else:
+            empty = False
+    return found if empty else [*found, script[start:].strip()]
 
 
 def _stem(path: Path) -> str:

@@ -25,6 +25,7 @@ from ibis.expr.types import Table
 from prime_sql import queries
 from prime_sql.errors import QueryError, WarehouseError, did_you_mean
 from prime_sql.options import LARGEST_MAX_TAGS, Options
+from prime_sql.sources import CSV, PARQUET
 from prime_sql.warehouse import Database, OnSql, first_line
 
 # The relations of a run, each with the order that makes its output the same every time.
@@ -117,7 +118,12 @@ class Run:
     """
 
     def __init__(
-        self, backend: Backend, run_id: int | None = None, *, path: Path | None = None
+        self,
+        backend: Backend,
+        run_id: int | None = None,
+        *,
+        path: Path | None = None,
+        owned: bool = False,
     ) -> None:
         record = _records(backend, run_id)
         if not record:
@@ -129,6 +135,7 @@ class Run:
             )
         self.backend = backend
         self.path = path
+        self._owned = owned
         self.run_id: int = record[-1]["run_id"]
         self.counted_run_id: int = record[-1]["counted_run_id"]
         self.created_at: datetime = record[-1]["created_at"]
@@ -152,8 +159,13 @@ class Run:
         self.close()
 
     def close(self) -> None:
-        """Close the connection, so that another process can write to the file."""
-        self.backend.disconnect()
+        """Close the connection, so that another process can write to the file.
+
+        A connection that the user brought, or that belongs to the run that was refiltered, stays
+        open.
+        """
+        if self._owned:
+            self.backend.disconnect()
 
     @property
     def failure_modes(self) -> Relation:
@@ -199,24 +211,27 @@ class Run:
         schema = f"{catalog}.prime"
         scope = ",\n".join(
             f"{name} as (select * from {schema}.{name} where run_id = {self.run_id})"
-            for name in RELATIONS
+            for name in (*RELATIONS, "runs")
         )
-        query = query.strip().removesuffix(";")
         try:
-            statements = [found for found in duckdb.extract_statements(query) if found.query]
-            if len(statements) == 1 and statements[0].type != duckdb.StatementType.SELECT:
+            statements = queries.statements(query)
+            if len(statements) != 1:
+                raise QueryError(f"give one query, got {len(statements)}")
+            inner = statements[0]
+            kind = duckdb.extract_statements(inner)[0].type
+            if kind != duckdb.StatementType.SELECT:
                 raise QueryError(
                     "only a query that returns rows is answered: select, from, with, describe, …; "
                     "for other statements open the database with DuckDB"
                 )
-            if not query or len(statements) > 1:
-                raise QueryError(f"give one query, got {len(statements)}")
-            inner = _with_catalog(query, self.backend.current_catalog)
+            inner = _with_catalog(inner, self.backend.current_catalog)
             # In parentheses on lines of their own: the query may bring its own WITH, and may end
             # in a comment.
             return Relation(self._lazily(f"with {scope}\nselect * from (\n{inner}\n)"))
         except duckdb.Error as error:
             raise QueryError(f"{_complaint(error)}\n\nin the query:\n{query}") from error
+        except sqlglot.errors.SqlglotError as error:  # a text or comment that does not end
+            raise QueryError(f"{first_line(error)}\n\nin the query:\n{query}") from error
 
     def _lazily(self, query: str) -> Table:
         """Return a query as a table of Ibis.
@@ -292,11 +307,16 @@ class Run:
                     "Name one with the parameter table (a table of the database or a file)."
                 )
             return ".".join(queries.identifier(part) for part in (catalog, *fitting[0]))
+        name = str(name)
         if os.path.isfile(name):  # noqa: PTH113  # Path.is_file raises where a name is too long
-            readers = {".parquet": "read_parquet", ".csv": "read_csv"}
-            reader = readers.get(Path(name).suffix.lower(), "read_json")
+            lower = name.lower()
+            reader = self.backend.read_json
+            if lower.endswith(PARQUET):
+                reader = self.backend.read_parquet
+            elif lower.endswith(CSV):
+                reader = self.backend.read_csv
             try:
-                table = getattr(self.backend, reader)(str(name))
+                table = reader(name)
             except duckdb.Error as error:
                 raise QueryError(f"cannot read {name}: {first_line(error)}") from error
             columns, quoted = table.columns, queries.identifier(table.get_name())
@@ -359,7 +379,7 @@ def open_run(
     """
     opened = Database(database, read_only=read_only)
     try:
-        return Run(opened.backend, run_id, path=opened.path)
+        return Run(opened.backend, run_id, path=opened.path, owned=opened.owned)
     except BaseException:
         opened.discard()
         raise
@@ -389,12 +409,18 @@ _RUN_SCHEMA: dict[str, Any] = {
 }
 
 
+def is_made(backend: Backend) -> bool:
+    """Return whether the database has the tables of results."""
+    catalog = backend.current_catalog
+    return "prime" in backend.list_databases(catalog=catalog) and "runs" in backend.list_tables(
+        database=(catalog, "prime")
+    )
+
+
 def _records(backend: Backend, run_id: int | None) -> list[dict[str, Any]]:
+    if not is_made(backend):
+        return []
     place = (backend.current_catalog, "prime")
-    if "prime" not in backend.list_databases(catalog=place[0]):
-        return []
-    if "runs" not in backend.list_tables(database=place):
-        return []
     table = backend.table("runs", database=place).order_by("run_id")
     if run_id is not None:
         table = table.filter(table.run_id == run_id)
@@ -417,10 +443,14 @@ def _with_catalog(query: str, catalog: str) -> str:
         parsed = sqlglot.parse_one(query, read="duckdb")
     except sqlglot.errors.SqlglotError:
         return query  # the engine will say what is wrong
-    for table in parsed.find_all(sge.Table):
-        if table.db.lower() == "prime" and not table.catalog:
-            table.set("catalog", sge.to_identifier(catalog, quoted=True))
-    return str(parsed.sql(dialect="duckdb"))
+    ambiguous = [
+        table
+        for table in parsed.find_all(sge.Table)
+        if table.db.lower() == "prime" and not table.catalog
+    ]
+    for table in ambiguous:
+        table.set("catalog", sge.to_identifier(catalog, quoted=True))
+    return str(parsed.sql(dialect="duckdb")) if ambiguous else query
 
 
 _THRESHOLDS = ("min_images", "min_drop", "necessity")

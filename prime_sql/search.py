@@ -7,7 +7,6 @@ What each step computes stands in ``queries/search/``; the definition of a failu
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,16 +16,14 @@ from prime_sql import __version__, inputs, queries
 from prime_sql.errors import StoredCountsError, WarehouseError
 from prime_sql.inputs import Inputs
 from prime_sql.options import LARGEST_MAX_TAGS, Options
-from prime_sql.results import Run
+from prime_sql.results import Run, is_made
 from prime_sql.sources import reading
 from prime_sql.warehouse import Database, Destination, OnSql, Warehouse
 
-# Bit strings of the DuckDB plan: the engine works on 2,048 rows at a time, so a row must stay
-# short (bits), and so must the padding of all rows (bytes), unless blocks are short anyway.
-_LONGEST_BLOCK = 65_536
-_SHORT_BLOCK = 4_096
-_MOST_PADDING = 256_000_000
-
+# Bit strings of the DuckDB plan, by measurement: how many bits the longest may have, and how many
+# bytes all those of single tags together.
+_LONGEST = 65_536
+_MOST_BYTES = 500_000_000
 
 # The relations of a session that are stored under the same names.
 _PUBLISHED = (
@@ -177,11 +174,6 @@ def refilter(run: Run, *, on_sql: OnSql | None = None, **changes: Any) -> Run:
     counted = Run(run.backend, run.counted_run_id)
 
     def select_and_publish(warehouse: Warehouse, steps: _Steps) -> int:
-        if warehouse.read_only:
-            raise WarehouseError(
-                f"{run.path} is open for reading only, and the answer is a new run in it; "
-                "open it with open_run(…, read_only=False)"
-            )
         loaded = Inputs(dict(run.sources), warnings=list(run.warnings))
         loaded.rows = {
             name: run.row_counts[name]
@@ -192,7 +184,7 @@ def refilter(run: Run, *, on_sql: OnSql | None = None, **changes: Any) -> Run:
         note = _select_modes(options, loaded, warehouse, steps, counted=False)
         return _publish(options, loaded, note, run.counted_run_id, warehouse, steps)
 
-    return _run(run.backend, on_sql, None, 3, select_and_publish, path=run.path)
+    return _run(run.backend, on_sql, None, 2, select_and_publish, path=run.path)
 
 
 def _run(
@@ -208,10 +200,15 @@ def _run(
     try:
         warehouse = Warehouse(database.backend, on_sql)
         try:
+            if warehouse.read_only:
+                raise WarehouseError(
+                    "the database is open for reading only, and a run is written into it; open it "
+                    "with open_run(…, read_only=False), or without read_only where it was connected"
+                )
             run_id = work(warehouse, _Steps(on_progress, step_count))
         finally:
             warehouse.close()
-        return Run(database.publish(), run_id, path=path or database.path)
+        return Run(database.publish(), run_id, path=path or database.path, owned=database.owned)
     except BaseException:
         database.discard()
         raise
@@ -242,14 +239,8 @@ def _step_count(options: Options) -> int:
 def _count(options: Options, loaded: Inputs, warehouse: Warehouse, steps: _Steps) -> None:
     """Fill the session from ``predictions`` and ``tags`` up to ``tag_sets``."""
 
-    def step(name: str, relation: str | None = None, *, view: bool = False, **values: Any) -> int:
-        query = queries.find(f"search/{name}", warehouse.plans)
-        if relation is not None:
-            # A physical plan declares those of its parameters that it needs.
-            known = {parameter.name for parameter in query.parameters}
-            values = {key: value for key, value in values.items() if key in known}
-        sql = query.render(warehouse.dialect, **values)
-        return warehouse.create(relation or name, sql, view=view)
+    def step(name: str, **values: Any) -> int:
+        return _step(warehouse, name, name, warehouse.plans, **values)
 
     steps.start("outcomes")
     step("classes", min_images=options.min_images, min_drop=options.min_drop)
@@ -266,15 +257,17 @@ def _count(options: Options, loaded: Inputs, warehouse: Warehouse, steps: _Steps
     steps.end(step("tagged", min_tag_images=options.tag_images))
     warehouse.drop("image_tags")
 
-    plan: dict[str, Any] = {}
+    plans = warehouse.plans
+    widths: dict[str, int] = {}
     for size in range(1, options.max_tags + 1):
         steps.start("tag sets", size)
-        survivors = step("candidates", f"candidates_{size}", size=size, **plan)
-        if size == 1:
-            plan = _blocks(warehouse, survivors)
+        survivors = _step(warehouse, f"candidates_{size}", "candidates", plans, size=size)
+        if size == 1 and plans is not None:
+            plans, widths = _bit_strings(warehouse, plans, survivors)
         # The members of the largest sets are read once: not worth storing.
-        step("members", f"members_{size}", view=size == options.max_tags > 1, size=size, **plan)
-        step("counts", f"counts_{size}", size=size, **plan)
+        once = size == options.max_tags > 1
+        _step(warehouse, f"members_{size}", "members", plans, view=once, size=size, **widths)
+        _step(warehouse, f"counts_{size}", "counts", plans, size=size)
         if size > 2:
             warehouse.drop(f"members_{size - 1}")
         steps.end(survivors)
@@ -284,22 +277,34 @@ def _count(options: Options, loaded: Inputs, warehouse: Warehouse, steps: _Steps
     steps.end(loaded.rows["tag_sets"])
 
 
-def _blocks(warehouse: Warehouse, rows: int) -> dict[str, Any]:
-    """Choose the blocks of the bit strings in the DuckDB plan, given the rows of ``members_1``.
+def _step(
+    warehouse: Warehouse,
+    relation: str,
+    name: str,
+    plans: str | None,
+    *,
+    view: bool = False,
+    **values: Any,
+) -> int:
+    """Keep the answer of a file of ``queries/search/`` as a relation; return its rows."""
+    sql = queries.find(f"search/{name}", plans).render(warehouse.dialect, **values)
+    return warehouse.create(relation, sql, view=view)
 
-    A block has one length for all classes, so one large class pads the bit strings of all others:
-    blocks are as long as the largest class, but for the two limits.
+
+def _bit_strings(
+    warehouse: Warehouse, plans: str, frequent: int
+) -> tuple[str | None, dict[str, int]]:
+    """Return the plan for bit strings and their lengths, or that for rows where they are too long.
+
+    Bit strings have one length for all classes. They pay while a tag set has an image in every few
+    bits; with one huge class they are mostly zeros, and so is the padding of all others.
     """
     errors, right = warehouse.execute(
         "members_1", "select max(errors), max(images - errors) from classes"
     )[0]
-    limit = min(_LONGEST_BLOCK, max(_SHORT_BLOCK, 8 * _MOST_PADDING // max(rows, 1)))
-    blocks = max(1, math.ceil(max(errors, right) / limit))
-    return {
-        "one_block": blocks == 1,
-        "error_block": max(1, math.ceil(errors / blocks)),
-        "right_block": max(1, math.ceil(right / blocks)),
-    }
+    if max(errors, right) > _LONGEST or frequent * (errors + right) / 8 > _MOST_BYTES:
+        return None, {}
+    return plans, {"most_errors": max(errors, 1), "most_right": max(right, 1)}
 
 
 def _select_modes(
@@ -308,8 +313,7 @@ def _select_modes(
     """Fill ``failure_modes`` and ``failure_mode_tags``; return why there are none, or None."""
 
     def step(name: str, **values: Any) -> int:
-        sql = queries.find(f"search/{name}", warehouse.plans).render(warehouse.dialect, **values)
-        return warehouse.create(name, sql)
+        return _step(warehouse, name, name, warehouse.plans, **values)
 
     steps.start("failure modes")
     found = step(
@@ -317,13 +321,19 @@ def _select_modes(
         min_images=options.min_images,
         min_drop=options.min_drop,
         necessity=[options.necessity_of(size) for size in range(1, LARGEST_MAX_TAGS + 1)],
-        grouping=",".join(options.group_by),
+        grouping=_grouping(options),
         largest=LARGEST_MAX_TAGS,
     )
     loaded.rows["failure_modes"] = found
     loaded.rows["failure_mode_tags"] = step("failure_mode_tags", max_tags=options.max_tags)
     steps.end(found)
     return None if found else _why_none(options, loaded, warehouse, counted)
+
+
+def _grouping(options: Options) -> str:
+    """Return what the class is, whatever the columns were called and however they are written."""
+    standard = {options.label: "label", options.prediction: "prediction"}
+    return json.dumps([standard.get(name, name) for name in options.group_by])
 
 
 def _why_none(options: Options, loaded: Inputs, warehouse: Warehouse, counted: bool) -> str:
@@ -431,7 +441,9 @@ def _publish(
             )
             warehouse.script("publish", sql)
 
-        script("tables")
+        first = not is_made(warehouse.backend)
+        if first:
+            script("tables")
         latest = f"select coalesce(max(run_id), 0) from {warehouse.schema}.runs"
         run_id = int(warehouse.execute("publish", latest)[0][0]) + 1
         if counted_run_id is None:
@@ -440,7 +452,8 @@ def _publish(
         # The session's relations would hide the stored ones, which have the same names.
         warehouse.drop(*_PUBLISHED)
         warehouse.execute("publish", f"use {warehouse.schema}")
-        script("views")
+        if first:
+            script("views")
         script(
             "run",
             run_id=run_id,

@@ -219,22 +219,24 @@ def _read_files(
     # A file of text has no types: the engine guesses them, from all rows where a late word among
     # numbers would break the guess, and what names something stays as it is written.
     sample = 20_480 if role == "tags" and not options.wide else -1
-    if lower.endswith(JSON):
+    is_json = lower.endswith(JSON)
+    if is_json:
         guessed = backend.read_json(name, sample_size=sample)
     else:
         guessed = backend.read_csv(name, sample_size=sample, union_by_name=True)
-    columns = list(guessed.columns)
+    schema = guessed.schema()
+    columns = list(schema.names)
     text = _names_and_words(guessed, role, options, wanted)
-    if lower.endswith(JSON):
-        types = {
-            column: "VARCHAR" if column in text else backend.compiler.type_mapper.to_string(dtype)
-            for column, dtype in guessed.select(wanted.among(columns)).schema().items()
-        }
+    # Told all types, the engine need not guess again.
+    types = {
+        column: "VARCHAR"
+        if column in text
+        else backend.compiler.type_mapper.to_string(schema[column])
+        for column in wanted.among(columns)
+    }
+    if is_json:
         return Source(backend.read_json(name, columns=types), columns)
-    if not text:
-        return Source(guessed, columns)  # without the columns that a search needs
-    types = dict.fromkeys(text, "VARCHAR")
-    table = backend.read_csv(name, sample_size=sample, union_by_name=True, types=types)
+    table = backend.read_csv(name, union_by_name=True, types=types)
     return Source(table.select(wanted.among(columns)), columns)
 
 

@@ -6,9 +6,11 @@ which times it, shows it to `on_sql` and names the step when the engine refuses 
 
 from __future__ import annotations
 
+import glob
 import os
 import re
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,10 +19,9 @@ from typing import Any, TypeAlias, cast
 
 import duckdb
 import ibis
-import sqlglot
+from ibis.backends import BaseBackend
 from ibis.backends.duckdb import Backend
 from ibis.expr.types import Table
-from sqlglot.tokens import TokenType
 
 from prime_sql import queries
 from prime_sql.errors import PrimeSqlError, WarehouseError
@@ -70,6 +71,9 @@ class Warehouse:
 
     def __init__(self, backend: Backend, on_sql: OnSql | None = None) -> None:
         self.backend = ibis.duckdb.from_connection(backend.con.cursor())
+        # A cursor starts out in the database file, wherever the user's connection has moved to.
+        place = (backend.current_catalog, backend.current_database)
+        self.backend.raw_sql(f"use {'.'.join(map(queries.identifier, place))}")
         self.seconds: dict[str, float] = {}
         self._on_sql = on_sql
 
@@ -113,13 +117,8 @@ class Warehouse:
 
     def script(self, step: str, sql: str) -> None:
         """Run the statements of a script one by one."""
-        start = 0
-        for token in sqlglot.tokenize(sql, read=self.dialect):
-            if token.token_type == TokenType.SEMICOLON:
-                self.execute(step, sql[start : token.start].strip())
-                start = token.end + 1
-        if sql[start:].strip():
-            self.execute(step, sql[start:].strip())
+        for statement in queries.statements(sql, self.dialect):
+            self.execute(step, statement)
 
     def create(self, name: str, select: str, *, view: bool = False) -> int:
         """Keep `select` as the temporary relation `name`; return its rows (0 for a view)."""
@@ -127,11 +126,16 @@ class Warehouse:
         rows = self.execute(name, f"create or replace temp {kind} {name} as\n{select}")
         return 0 if view else int(rows[0][0])
 
-    def create_from(self, name: str, table: Any) -> Table:
-        """Copy an Ibis table of this session, or a frame, into the temporary table `name`."""
+    def create_from(self, name: str, table: Table) -> Table:
+        """Copy an Ibis table of this session, or one over a frame, into the temporary `name`."""
         start = time.perf_counter()
         copy = self.backend.create_table(name, obj=table, temp=True)
-        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+        seconds = time.perf_counter() - start
+        self.seconds[name] = self.seconds.get(name, 0.0) + seconds
+        if self._on_sql is not None:
+            # Ibis ran it; this is what it comes to.
+            sql = f"create temp table {name} as\n{self.backend.compile(table)}"
+            self._on_sql(Statement(name, sql, None, seconds))
         return copy
 
     def drop(self, *names: str) -> None:
@@ -169,6 +173,15 @@ class Database:
     A file that does not exist yet is built beside its place and takes the name when the first run
     is complete, so that a killed process never leaves a half-made database behind.
 
+    Attributes
+    ----------
+    backend
+        The open connection.
+    path
+        The file, or None.
+    owned
+        Whether this object opened the connection, so that it may be closed.
+
     Raises
     ------
     WarehouseError
@@ -177,15 +190,10 @@ class Database:
 
     def __init__(self, into: Destination, *, read_only: bool = False) -> None:
         self.path: Path | None = None
+        self.owned = True
         self._partial: Path | None = None
-        self._owned = True
         if isinstance(into, ibis.backends.BaseBackend):
-            if not isinstance(into, Backend):
-                raise WarehouseError(
-                    f"into is a {into.name} connection; results go into DuckDB: give a file, "
-                    "an ibis.duckdb connection, or None for memory"
-                )
-            self.backend, self._owned = into, False
+            self.backend, self.owned = _usable(into), False
         elif into is None or str(into) == ":memory:":
             self.backend = ibis.duckdb.connect()
         elif not isinstance(into, (str, os.PathLike)):
@@ -195,42 +203,87 @@ class Database:
             )
         else:
             self.path = Path(into)
-            if read_only and not self.path.exists():
+            # What a symbolic link points to, so that it stays a link.
+            self._place = self.path.resolve()
+            if self._place.is_dir():
+                raise WarehouseError(f"{self.path} is a folder; name a DuckDB file in it")
+            if self._place.exists():
+                self.backend = connect_file(self.path, read_only=read_only)
+            elif read_only:
                 raise WarehouseError(
                     f"there is no database {self.path}; `prime-sql search` makes one"
                 )
-            if self.path.is_dir():
-                raise WarehouseError(f"{self.path} is a folder; name a DuckDB file in it")
-            if not self.path.exists():
-                if not self.path.absolute().parent.is_dir():
-                    raise WarehouseError(
-                        f"the folder {self.path.parent} does not exist; make it first"
-                    )
-                self._partial = self.path.with_name(self.path.name + ".partial")
-                connect_file(self._partial).disconnect()  # a lock here: somebody is building it
-                self._partial.unlink()
-            self.backend = connect_file(self._partial or self.path, read_only=read_only)
+            else:
+                self._partial = self._new_file()
+                self.backend = connect_file(self._partial)
+
+    def _new_file(self) -> Path:
+        """Return a name beside the file's own, after a look at what is in the way."""
+        folder, name = self._place.parent, self._place.name
+        if not folder.is_dir():
+            raise WarehouseError(f"the folder {folder} does not exist; make it first")
+        if folder.joinpath(f"{name}.wal").exists():
+            raise WarehouseError(
+                f"{self.path} is gone but its {name}.wal is still there, and would be taken for "
+                "part of the new file; remove it or bring the file back"
+            )
+        for leftover in folder.glob(f".{glob.escape(name)}.*.partial*"):
+            process = leftover.name.removeprefix(f".{name}.").partition("-")[0]
+            if process.isdecimal() and not _is_running(int(process)):
+                leftover.unlink(missing_ok=True)
+        return folder / f".{name}.{os.getpid()}-{uuid.uuid4().hex[:8]}.partial"
 
     def publish(self) -> Backend:
         """Give a new file its name; return the connection that results are read from."""
         if self._partial is not None and self.path is not None:
             self.backend.disconnect()
-            if self.path.exists():
+            try:
+                os.link(self._partial, self._place)  # unlike a rename, never replaces a file
+            except FileExistsError as error:
                 raise WarehouseError(
                     f"{self.path} appeared while this run was made, and was left alone; run again"
-                )
-            self._partial.rename(self.path)
+                ) from error
+            except OSError:  # a file system without links
+                self._partial.rename(self._place)
+            self._partial.unlink(missing_ok=True)
             self._partial = None
             self.backend = connect_file(self.path)
         return self.backend
 
     def discard(self) -> None:
         """Close what this object opened, and remove a file that never became complete."""
-        if self._owned:
+        if self.owned:
             self.backend.disconnect()
         if self._partial is not None:
             for leftover in (self._partial, self._partial.with_name(self._partial.name + ".wal")):
                 leftover.unlink(missing_ok=True)
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # somebody else's
+        return True
+    return True
+
+
+def _usable(backend: BaseBackend) -> Backend:
+    if not isinstance(backend, Backend):
+        raise WarehouseError(
+            f"into is a {backend.name} connection; results go into DuckDB: give a file, "
+            "an ibis.duckdb connection, or None for memory"
+        )
+    try:
+        backend.raw_sql("begin transaction")
+    except duckdb.TransactionException as error:
+        # The run would be complete, but invisible to this connection.
+        raise WarehouseError(
+            "the connection is in a transaction; commit it or roll it back first"
+        ) from error
+    backend.raw_sql("rollback")
+    return backend
 
 
 def connect_file(path: Path, *, read_only: bool = False) -> Backend:
@@ -238,6 +291,8 @@ def connect_file(path: Path, *, read_only: bool = False) -> Backend:
     try:
         backend = ibis.duckdb.connect(path.absolute(), read_only=read_only)
     except duckdb.Error as error:
+        if read_only and "different configuration" in str(error):
+            return connect_file(path)  # this process has it open for writing already
         raise _cannot_open(path, error) from error
     # DuckDB opens a Parquet or CSV file as a database in memory with a view of it, where results
     # would be lost.
@@ -273,9 +328,10 @@ def _cannot_open(path: Path, error: duckdb.Error) -> PrimeSqlError:
         return WarehouseError(
             f"{path} is in use by another process{holder}; wait for it or close it, then try again"
         )
-    if "different configuration" in text or "already attached" in text or "attached" in text:
+    if "different configuration" in text or "attached" in text:
         return WarehouseError(
-            f"{path} is already open in this process in another way; close that connection first"
+            f"{path} is already open in this process, for reading only or with other settings; "
+            "close that connection or run first"
         )
     return WarehouseError(f"cannot open {path}: {first_line(error)}")
 

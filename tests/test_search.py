@@ -176,9 +176,9 @@ def test_sets_of_five_and_six_tags(plan, max_tags, monkeypatch):
         assert_same(run, expected, oracle.counted_sets(outcomes, tags, **chosen))
 
 
-@pytest.mark.parametrize("limit", [64, 100, 1000])
-def test_bit_strings_in_blocks_count_the_same(limit, monkeypatch):
-    """Classes longer than a block are split: same rows as the portable plan."""
+@pytest.mark.parametrize("limit", ["_LONGEST", "_MOST_BYTES", None])
+def test_bit_strings_that_are_too_long_give_way_to_rows(limit, monkeypatch):
+    """Both plans count the same, and classes of uneven length share one length of bits."""
     rows = 700
     predictions = pl.DataFrame({"image_id": range(rows)}).select(
         "image_id",
@@ -194,7 +194,8 @@ def test_bit_strings_in_blocks_count_the_same(limit, monkeypatch):
     found = []
     for plan in PLANS:
         monkeypatch.setattr(Warehouse, "plans", plan)
-        monkeypatch.setattr(sys.modules["prime_sql.search"], "_LONGEST_BLOCK", limit)
+        if limit is not None:
+            monkeypatch.setattr(sys.modules["prime_sql.search"], limit, 100)
         statements = []
         with ps.search(
             predictions,
@@ -205,10 +206,43 @@ def test_bit_strings_in_blocks_count_the_same(limit, monkeypatch):
             necessity=(0.0,),
         ) as run:
             found.append(run.tag_sets.to_polars().drop("run_id"))
-        if plan and limit < 500:
-            assert any("group by all" in s.sql for s in statements if s.step == "candidates_2")
+        bits = any("bitstring_agg" in s.sql for s in statements)
+        assert bits == (plan is not None and limit is None)
     assert found[0].height > 100
     assert found[0].equals(found[1])
+
+
+@pytest.mark.parametrize("plan", PLANS)
+def test_rounding_does_not_prune_a_set_that_lies_on_the_bound(plan, monkeypatch):
+    """10 images times (0.1 + 0.2) is 3 errors, but 3.0000000000000004 in floating point."""
+    monkeypatch.setattr(Warehouse, "plans", plan)
+    predictions = [(f"i{n}", "ape", "bee" if n < 3 or n >= 93 else "ape") for n in range(100)]
+    tags = [(f"i{n}", "hang") for n in range(10)]
+    with ps.search(*frames(predictions, tags), min_images=10, min_drop=0.2) as run:
+        assert run.failure_modes.to_polars().select("tags", "images", "errors").rows() == [
+            ("hang", 10, 3)
+        ]
+
+
+def test_many_tags_of_one_class_are_not_tried_in_pairs():
+    """Two thousand tags make two million pairs; only those that occur are counted."""
+    images = pl.DataFrame({"image_id": range(8_000)})
+    predictions = images.select(
+        "image_id",
+        label=pl.lit("a"),
+        prediction=pl.when(pl.col("image_id") % 3 == 0).then(pl.lit("b")).otherwise(pl.lit("a")),
+    )
+    tags = pl.concat(
+        images.select("image_id", tag=pl.format("t{}", pl.col("image_id").hash(seed) % 2_000))
+        for seed in range(4)
+    )
+    statements = []
+    with ps.search(
+        predictions, tags, max_tags=2, min_images=5, min_drop=0.3, on_sql=statements.append
+    ) as run:
+        assert run.tag_sets.to_polars().height > 500
+    pairs = next(s.sql for s in statements if s.step == "candidates_2")
+    assert "b.image_no = a.image_no" in pairs
 
 
 def test_both_prunings_are_used():

@@ -8,7 +8,8 @@ from outcomes;
 
 insert into {{ schema }}.vocabulary
 select {{ run_id }}, tag_id, tag
-from vocabulary;
+from vocabulary
+where tag_id in (select tag_1 from counts_1);
 
 insert into {{ schema }}.tagged
 select {{ run_id }}, t.class_id, t.tag_id, t.image_no

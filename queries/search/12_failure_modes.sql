@@ -11,7 +11,15 @@
 with minimal as (
     -- 1e-9: comparisons are inclusive, whatever the rounding of an engine.
     select
-        s.*,
+        s.class_name as class_name,
+        s.tags as tags,
+        s.tag_count as tag_count,
+{% for i in range(1, largest + 1) %}
+        s.tag_{{ i }} as tag_{{ i }},
+{% endfor %}
+        s.images as images,
+        s.errors as errors,
+        s.accuracy as accuracy,
         c.images as class_images,
         c.errors as class_errors,
         c.accuracy as class_accuracy

@@ -7,7 +7,17 @@
 -- parameter min_tag_images: a tag counts in a class from so many images on
 -- returns: the columns of tag_sets
 with enough_errors as (
-    select s.*
+    select
+        s.class_name as class_name,
+        s.tags as tags,
+        s.tag_count as tag_count,
+{% for i in range(1, largest + 1) %}
+        s.tag_{{ i }} as tag_{{ i }},
+{% endfor %}
+        s.images as images,
+        s.errors as errors,
+        s.accuracy as accuracy,
+        s.necessity_margin as necessity_margin
     from {{ schema }}.tag_sets as s
     inner join classes as c on c.class_name = s.class_name
     where
@@ -34,10 +44,11 @@ select
     s.accuracy as accuracy,
     s.necessity_margin as necessity_margin
 from enough_errors as s
-where not exists (
-    select 1
-    from rare_tags as r
-    where
-        r.class_name = s.class_name
-        and r.tag in ({% for i in range(1, largest + 1) %}s.tag_{{ i }}{{ "" if loop.last else ", " }}{% endfor %})
-)
+{% for i in range(1, largest + 1) %}
+left join rare_tags as rare_{{ i }}
+    on rare_{{ i }}.class_name = s.class_name and rare_{{ i }}.tag = s.tag_{{ i }}
+{% endfor %}
+where
+{% for i in range(1, largest + 1) %}
+    {{ "" if loop.first else "and " }}rare_{{ i }}.tag is null
+{% endfor %}

@@ -1,3 +1,11 @@
+-- source_predictions_rows
+create temp table source_predictions_rows as
+SELECT * FROM "ibis_polars_memtable_xsjcoc6ncnga7d5rcd6nzr7w7m"
+
+-- source_tags_rows
+create temp table source_tags_rows as
+SELECT * FROM "ibis_polars_memtable_gzkjzb7zvrcwdbs5o7mxvkdq7y"
+
 -- source_predictions
 create or replace temp view source_predictions as
 SELECT "t0"."image_id", "t0"."truth" AS "label", "t0"."guess" AS "prediction" FROM "temp"."main"."source_predictions_rows" AS "t0"
@@ -202,68 +210,56 @@ select max(errors), max(images - errors) from classes
 
 -- members_1
 create or replace temp table members_1 as
-with survivors as (
-    select
-        t.class_id as class_id,
-        t.tag_id as tag_1,
-        t.error as error,
-        -- Errors come first in a class, so the right images start where the errors end.
-        t.image_no - case when t.error = 1 then 0 else c.errors end as position,
-        case when t.error = 1 then 4 else 8 end as block_size
-    from tagged as t
-    inner join candidates_1 as s on s.class_id = t.class_id and s.tag_1 = t.tag_id
-    inner join classes as c on c.class_id = t.class_id
-)
-
 select
-    class_id,
-    tag_1,
-    cast(position // block_size as integer) as block,
-    -- Constant bounds, because bitstring_agg takes no others.
-    bitstring_agg(cast(position % block_size as integer), 0, 3)
-        filter (where error = 1) as error_bits,
-    bitstring_agg(cast(position % block_size as integer), 0, 7)
-        filter (where error = 0) as right_bits
-from survivors
-group by class_id, tag_1, cast(position // block_size as integer)
+    t.class_id as class_id,
+    t.tag_id as tag_1,
+    -- Errors come first in a class, so the right images start where the errors end. Constant
+    -- bounds, because bitstring_agg takes no others.
+    bitstring_agg(t.image_no, 0, 3) filter (where t.error = 1) as error_bits,
+    bitstring_agg(cast(t.image_no - c.errors as integer), 0, 7)
+        filter (where t.error = 0) as right_bits
+from tagged as t
+inner join candidates_1 as s on s.class_id = t.class_id and s.tag_1 = t.tag_id
+inner join classes as c on c.class_id = t.class_id
+group by t.class_id, t.tag_id
 
 -- counts_1
 create or replace temp table counts_1 as
 select
     class_id,
     tag_1,
-    cast(
-        coalesce((bit_count(error_bits)), 0) + coalesce((bit_count(right_bits)), 0)
-        as bigint
-    ) as images,
-    cast(coalesce((bit_count(error_bits)), 0) as bigint) as errors
+    cast(coalesce(bit_count(error_bits), 0) + coalesce(bit_count(right_bits), 0) as bigint)
+        as images,
+    cast(coalesce(bit_count(error_bits), 0) as bigint) as errors
 from members_1
 
 -- candidates_2
 create or replace temp table candidates_2 as
--- Two survivors that differ in their last tag make a candidate; the bits that both have are its
--- errors. As in the portable plan, every subset of a survivor survives.
-with candidates as (
+-- Pairs are counted by rows: with many tags, most pairs never occur together, and trying them all
+-- would take the square of the number of tags.
+with errors as (
     select
-        a.class_id as class_id,
-        a.tag_1 as tag_1,
-        b.tag_1 as tag_2,
-        c.min_errors as min_errors,
-        bit_count(a.error_bits & b.error_bits) as errors
-    from members_1 as a
-    inner join members_1 as b
-        on b.class_id = a.class_id
-        and b.tag_1 > a.tag_1
-    inner join classes as c on c.class_id = a.class_id
+        t.class_id as class_id,
+        t.image_no as image_no,
+        t.tag_id as tag_id
+    from tagged as t
+    inner join candidates_1 as s on s.class_id = t.class_id and s.tag_1 = t.tag_id
+    where t.error = 1
 )
 
 select
-    class_id,
-    tag_1,
-    tag_2,
-    cast(errors as bigint) as errors
-from candidates
-where errors >= min_errors
+    a.class_id as class_id,
+    a.tag_id as tag_1,
+    b.tag_id as tag_2,
+    count(*) as errors
+from errors as a
+inner join errors as b
+    on b.class_id = a.class_id
+    and b.image_no = a.image_no
+    and b.tag_id > a.tag_id
+inner join classes as c on c.class_id = a.class_id
+group by a.class_id, a.tag_id, b.tag_id, c.min_errors
+having count(*) >= c.min_errors
 
 -- members_2
 create or replace temp table members_2 as
@@ -271,7 +267,6 @@ select
     s.class_id as class_id,
     s.tag_1 as tag_1,
     s.tag_2 as tag_2,
-    m.block as block,
     m.error_bits & t.error_bits as error_bits,
     m.right_bits & t.right_bits as right_bits
 from candidates_2 as s
@@ -281,7 +276,6 @@ inner join members_1 as m
 inner join members_1 as t
     on t.class_id = s.class_id
     and t.tag_1 = s.tag_2
-    and t.block = m.block
 
 -- counts_2
 create or replace temp table counts_2 as
@@ -289,11 +283,9 @@ select
     class_id,
     tag_1,
     tag_2,
-    cast(
-        coalesce((bit_count(error_bits)), 0) + coalesce((bit_count(right_bits)), 0)
-        as bigint
-    ) as images,
-    cast(coalesce((bit_count(error_bits)), 0) as bigint) as errors
+    cast(coalesce(bit_count(error_bits), 0) + coalesce(bit_count(right_bits), 0) as bigint)
+        as images,
+    cast(coalesce(bit_count(error_bits), 0) as bigint) as errors
 from members_2
 
 -- candidates_3
@@ -332,7 +324,6 @@ select
     s.tag_1 as tag_1,
     s.tag_2 as tag_2,
     s.tag_3 as tag_3,
-    m.block as block,
     m.error_bits & t.error_bits as error_bits,
     m.right_bits & t.right_bits as right_bits
 from candidates_3 as s
@@ -343,7 +334,6 @@ inner join members_2 as m
 inner join members_1 as t
     on t.class_id = s.class_id
     and t.tag_1 = s.tag_3
-    and t.block = m.block
 
 -- counts_3
 create or replace temp table counts_3 as
@@ -352,11 +342,9 @@ select
     tag_1,
     tag_2,
     tag_3,
-    cast(
-        coalesce((bit_count(error_bits)), 0) + coalesce((bit_count(right_bits)), 0)
-        as bigint
-    ) as images,
-    cast(coalesce((bit_count(error_bits)), 0) as bigint) as errors
+    cast(coalesce(bit_count(error_bits), 0) + coalesce(bit_count(right_bits), 0) as bigint)
+        as images,
+    cast(coalesce(bit_count(error_bits), 0) as bigint) as errors
 from members_3
 
 -- tag_sets
@@ -457,7 +445,18 @@ create or replace temp table failure_modes as
 with minimal as (
     -- 1e-9: comparisons are inclusive, whatever the rounding of an engine.
     select
-        s.*,
+        s.class_name as class_name,
+        s.tags as tags,
+        s.tag_count as tag_count,
+        s.tag_1 as tag_1,
+        s.tag_2 as tag_2,
+        s.tag_3 as tag_3,
+        s.tag_4 as tag_4,
+        s.tag_5 as tag_5,
+        s.tag_6 as tag_6,
+        s.images as images,
+        s.errors as errors,
+        s.accuracy as accuracy,
         c.images as class_images,
         c.errors as class_errors,
         c.accuracy as class_accuracy
@@ -479,7 +478,7 @@ with minimal as (
 select
     -- Hashes have one length, so no class or tag can run into the next one.
     substring(md5(
-        md5('label') || md5(class_name)
+        md5('["label"]') || md5(class_name)
         || coalesce(md5(tag_1), '')
         || coalesce(md5(tag_2), '')
         || coalesce(md5(tag_3), '')

@@ -1,3 +1,11 @@
+-- source_predictions_rows
+create temp table source_predictions_rows as
+SELECT * FROM "ibis_polars_memtable_n3lttpw6xfgjtb57wmgv3ibdte"
+
+-- source_tags_rows
+create temp table source_tags_rows as
+SELECT * FROM "ibis_polars_memtable_a6ff7r2htbg33nhmsbu4btki4y"
+
 -- source_predictions
 create or replace temp view source_predictions as
 SELECT "t0"."image_id", "t0"."truth" AS "label", "t0"."guess" AS "prediction", "t0"."camera", "t0"."guess", "t0"."split" FROM "temp"."main"."source_predictions_rows" AS "t0"
@@ -202,9 +210,6 @@ group by t.class_id, t.tag_id, c.min_errors
 having count(*) >= c.min_errors
 
 -- members_1
-select max(errors), max(images - errors) from classes
-
--- members_1
 create or replace temp table members_1 as
 select
     t.class_id as class_id,
@@ -251,7 +256,18 @@ create or replace temp table failure_modes as
 with minimal as (
     -- 1e-9: comparisons are inclusive, whatever the rounding of an engine.
     select
-        s.*,
+        s.class_name as class_name,
+        s.tags as tags,
+        s.tag_count as tag_count,
+        s.tag_1 as tag_1,
+        s.tag_2 as tag_2,
+        s.tag_3 as tag_3,
+        s.tag_4 as tag_4,
+        s.tag_5 as tag_5,
+        s.tag_6 as tag_6,
+        s.images as images,
+        s.errors as errors,
+        s.accuracy as accuracy,
         c.images as class_images,
         c.errors as class_errors,
         c.accuracy as class_accuracy
@@ -273,7 +289,7 @@ with minimal as (
 select
     -- Hashes have one length, so no class or tag can run into the next one.
     substring(md5(
-        md5('camera,label') || md5(class_name)
+        md5('["camera", "label"]') || md5(class_name)
         || coalesce(md5(tag_1), '')
         || coalesce(md5(tag_2), '')
         || coalesce(md5(tag_3), '')

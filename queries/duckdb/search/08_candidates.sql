@@ -1,7 +1,7 @@
 -- Which sets of so many tags have enough errors to be, or to lead to, a failure mode?
--- reads: size 1: tagged, classes; larger: members_(size - 1), classes
+-- reads: size 1: tagged, classes; size 2: tagged, candidates_1, classes; larger:
+--    members_(size - 1), classes
 -- parameter size: tags in a set
--- parameter one_block = False: whether every set has one row in members
 -- returns: class_id, tag_1 ... tag_size (rising), errors; one row for each surviving tag set
 {% set tags = range(1, size + 1) %}
 {% if size == 1 %}
@@ -14,6 +14,32 @@ inner join classes as c on c.class_id = t.class_id
 where t.error = 1
 group by t.class_id, t.tag_id, c.min_errors
 having count(*) >= c.min_errors
+{% elif size == 2 %}
+-- Pairs are counted by rows: with many tags, most pairs never occur together, and trying them all
+-- would take the square of the number of tags.
+with errors as (
+    select
+        t.class_id as class_id,
+        t.image_no as image_no,
+        t.tag_id as tag_id
+    from tagged as t
+    inner join candidates_1 as s on s.class_id = t.class_id and s.tag_1 = t.tag_id
+    where t.error = 1
+)
+
+select
+    a.class_id as class_id,
+    a.tag_id as tag_1,
+    b.tag_id as tag_2,
+    count(*) as errors
+from errors as a
+inner join errors as b
+    on b.class_id = a.class_id
+    and b.image_no = a.image_no
+    and b.tag_id > a.tag_id
+inner join classes as c on c.class_id = a.class_id
+group by a.class_id, a.tag_id, b.tag_id, c.min_errors
+having count(*) >= c.min_errors
 {% else %}
 -- Two survivors that differ in their last tag make a candidate; the bits that both have are its
 -- errors. As in the portable plan, every subset of a survivor survives.
@@ -25,7 +51,7 @@ with candidates as (
 {% endfor %}
         b.tag_{{ size - 1 }} as tag_{{ size }},
         c.min_errors as min_errors,
-        {{ "" if one_block else "sum(" }}bit_count(a.error_bits & b.error_bits){{ "" if one_block else ")" }} as errors
+        bit_count(a.error_bits & b.error_bits) as errors
     from members_{{ size - 1 }} as a
     inner join members_{{ size - 1 }} as b
         on b.class_id = a.class_id
@@ -33,13 +59,7 @@ with candidates as (
         and b.tag_{{ i }} = a.tag_{{ i }}
 {% endfor %}
         and b.tag_{{ size - 1 }} > a.tag_{{ size - 1 }}
-{% if not one_block %}
-        and b.block = a.block
-{% endif %}
     inner join classes as c on c.class_id = a.class_id
-{% if not one_block %}
-    group by all
-{% endif %}
 )
 
 select
