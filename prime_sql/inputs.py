@@ -72,12 +72,16 @@ Conditions = dict[str, sge.Expression | None]
 
 
 def _columns_of(conditions: Conditions) -> set[str]:
-    """Return the names of the columns in the conditions, in lower case."""
+    """Return the names of the columns in the conditions, in lower case.
+
+    In ``pose.angle``, a column with a field as well as a table with a column, both names count.
+    """
     return {
-        column.name.lower()
+        part.name.lower()
         for condition in conditions.values()
         if condition is not None
         for column in condition.find_all(sge.Column)
+        for part in column.parts
     }
 
 
@@ -185,7 +189,7 @@ def _condition(name: str, text: str | None, dialect: str) -> sge.Expression | No
 def _check_columns(name: str, condition: sge.Expression, known: set[str]) -> None:
     lower = {column.lower() for column in known}
     for column in condition.find_all(sge.Column):
-        if column.name.lower() not in lower:
+        if lower.isdisjoint(part.name.lower() for part in column.parts):
             quoted = column.this.args.get("quoted")
             hint = did_you_mean(column.name, known) or (
                 f" Text stands in single quotes: '{column.name}'."
@@ -325,6 +329,8 @@ def _load_tags(source: Source, options: Options, warehouse: Warehouse) -> None:
                 "texts per image: convert it (a table with a column per tag is read with wide)"
             )
     long = long.select(image_id=long.image_id.cast(str), tag=long.tag.cast(str))
+    # A blank tag is none: spaces, tabs and line breaks alike.
+    long = long.mutate(tag=(long.tag.strip() == "").ifelse(ibis.null(str), long.tag))
     warehouse.create("tags", warehouse.backend.compile(long), view=True)
 
 

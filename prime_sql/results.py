@@ -218,7 +218,8 @@ class Run:
             if len(statements) != 1:
                 raise QueryError(f"give one query, got {len(statements)}")
             inner = statements[0]
-            kind = duckdb.extract_statements(inner)[0].type
+            # PIVOT is two statements to DuckDB; the last one answers.
+            kind = duckdb.extract_statements(inner)[-1].type
             if kind != duckdb.StatementType.SELECT:
                 raise QueryError(
                     "only a query that returns rows is answered: select, from, with, describe, …; "

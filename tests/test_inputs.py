@@ -184,6 +184,13 @@ def test_error_conditions(error: str, is_error: Callable[[dict[str, Any]], bool]
     assert found(run) == expected(is_error=is_error, min_drop=0.1) != {}
 
 
+def test_fields_of_a_column_stand_in_conditions(tmp_path: Path) -> None:
+    rows = [{**row, "pose": {"facing": row["region"]}} for row in PREDICTIONS]
+    for predictions in (frame(rows), write(rows, tmp_path / "p.jsonl")):
+        run = search(predictions, error="label <> prediction and Pose.facing = 'north'")
+        assert found(run) == expected(is_error=lambda r: wrong(r) and r["region"] == "north")
+
+
 def test_distance_between_numbers_is_an_error() -> None:
     age = {"ape": 30, "bear": 40, "cat": 50}
     rows = [
@@ -342,7 +349,7 @@ WARNINGS: dict[str, tuple[Callable[[], Rows], str]] = {
         "6 duplicate (image_id, tag) rows were counted once",
     ),
     "blank and null tags": (
-        lambda: [*TAGS, *({**TAGS[0], "tag": tag} for tag in ("", "  ", None))],
+        lambda: [*TAGS, *({**TAGS[0], "tag": tag} for tag in ("", " \t\n ", None))],
         "3 tag rows were left out: their tag is blank",
     ),
     "null image_ids": (

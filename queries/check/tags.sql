@@ -1,12 +1,12 @@
 -- How do the tags fit the images?
--- reads: tags, images, image_tags
+-- reads: tags (blank ones null), images, image_tags
 -- returns: one row: tag_rows, null_image_ids, blank_tags, matched_rows, duplicate_rows,
 --    images, untagged_images
 with rows_read as (
     select
         count(*) as tag_rows,
         sum(case when image_id is null then 1 else 0 end) as null_image_ids,
-        sum(case when image_id is not null and coalesce(trim(tag), '') = '' then 1 else 0 end)
+        sum(case when image_id is not null and tag is null then 1 else 0 end)
             as blank_tags
     from tags
 ),

@@ -1,11 +1,3 @@
--- source_predictions_rows
-create temp table source_predictions_rows as
-SELECT * FROM "ibis_polars_memtable_xsjcoc6ncnga7d5rcd6nzr7w7m"
-
--- source_tags_rows
-create temp table source_tags_rows as
-SELECT * FROM "ibis_polars_memtable_gzkjzb7zvrcwdbs5o7mxvkdq7y"
-
 -- source_predictions
 create or replace temp view source_predictions as
 SELECT "t0"."image_id", "t0"."truth" AS "label", "t0"."guess" AS "prediction" FROM "temp"."main"."source_predictions_rows" AS "t0"
@@ -62,7 +54,8 @@ from ordered
 
 -- tags
 create or replace temp view tags as
-SELECT * FROM "temp"."main"."source_tags_rows" AS "t0"
+SELECT "t0"."image_id", CASE WHEN TRIM("t0"."tag", ' 	
+') = '' THEN CAST(NULL AS TEXT) ELSE "t0"."tag" END AS "tag" FROM "temp"."main"."source_tags_rows" AS "t0"
 
 -- classes
 create or replace temp table classes as
@@ -117,7 +110,7 @@ select
     cast(row_number() over (order by tag) as integer) as tag_id,
     tag
 from tags
-where trim(tag) <> ''
+where tag is not null
 group by tag
 
 -- image_tags
@@ -136,7 +129,7 @@ with rows_read as (
     select
         count(*) as tag_rows,
         sum(case when image_id is null then 1 else 0 end) as null_image_ids,
-        sum(case when image_id is not null and coalesce(trim(tag), '') = '' then 1 else 0 end)
+        sum(case when image_id is not null and tag is null then 1 else 0 end)
             as blank_tags
     from tags
 ),
