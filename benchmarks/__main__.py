@@ -86,6 +86,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--reference-only", action="store_true", help="measure the NumPy reference alone"
     )
+    parser.add_argument(
+        "--portable", action="store_true", help="search with the portable plan, not with DuckDB's"
+    )
     parser.add_argument("--child", choices=["generate", "measure"], help=argparse.SUPPRESS)
     return parser
 
@@ -119,6 +122,7 @@ def _run_child(
         command = [sys.executable, "-m", "benchmarks", "--child", task, "--only", name]
         command += ["--data", str(folder), "--json", str(answer)]
         command += ["--reference-only"] if options.reference_only else []
+        command += ["--portable"] if options.portable else []
         done = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
         if done.returncode:
             reason = done.stderr.strip() or f"the process ended with status {done.returncode}"
@@ -134,7 +138,7 @@ def _child(options: argparse.Namespace) -> int:
         generate(recipe, folder)
     else:
         try:
-            result = _run_pair(files(recipe, folder), options.reference_only)
+            result = _run_pair(files(recipe, folder), options.reference_only, options.portable)
         except MeasurementError as error:
             print(error, file=sys.stderr)
             return 1
@@ -142,10 +146,10 @@ def _child(options: argparse.Namespace) -> int:
     return 0
 
 
-def _run_pair(data: Files, reference_only: bool) -> dict[str, Any]:
+def _run_pair(data: Files, reference_only: bool, portable: bool) -> dict[str, Any]:
     """Time the product, then the reference, on warm files; compare what they found."""
     _read_once(data)
-    product = None if reference_only else _run_product(data)
+    product = None if reference_only else _run_product(data, portable)
 
     # Imported only now: these packages must not count as the product's memory.
     import pyarrow.parquet as pq
@@ -172,14 +176,17 @@ def _run_pair(data: Files, reference_only: bool) -> dict[str, Any]:
     return result
 
 
-def _run_product(data: Files) -> tuple[Any, float, float]:
+def _run_product(data: Files, portable: bool) -> tuple[Any, float, float]:
     """The product's run, its seconds from files to tables, and the process's peak MB."""
     try:
         import prime_sql as ps
+        from prime_sql.warehouse import Warehouse
     except ImportError as error:
         raise MeasurementError(
             f"prime_sql cannot be imported ({error}); --reference-only does without it"
         ) from error
+    if portable:
+        Warehouse.plans = None
     started = time.perf_counter()
     run = ps.search(str(data.predictions), str(data.tags), into=None, **THRESHOLDS)
     seconds = time.perf_counter() - started

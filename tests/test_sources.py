@@ -103,9 +103,9 @@ def test_globs_read_columns_by_name(ending: str, tmp_path: Path) -> None:
 def test_folders_named_after_a_column_give_the_column(tmp_path: Path) -> None:
     for split in ("test", "train"):
         rows = [row for row in PREDICTIONS if row["split"] == split]
-        frame(rows).drop("split").write_parquet(
-            tmp_path / f"split={split}" / "p.parquet", mkdir=True
-        )
+        folder = tmp_path / f"split={split}"
+        folder.mkdir()
+        frame(rows).drop("split").write_parquet(folder / "p.parquet")
     run = search(f"{tmp_path}/*/*.parquet", where="split in ('test', 'train')")
     assert found(run) == expected()
 
