@@ -38,7 +38,8 @@ class Inputs:
     def warn(self, message: str) -> None:
         """Keep a warning for the run, and show it now."""
         self.warnings.append(message)
-        warnings.warn(message, InputWarning, stacklevel=2)
+        # Seen from here: check_tags, the steps of search, search itself, then the user's own line.
+        warnings.warn(message, InputWarning, stacklevel=7)
 
 
 def load(predictions: Any, tags: Any, options: Options, warehouse: Warehouse) -> Inputs:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -367,6 +368,8 @@ def test_odd_tags_are_counted_and_do_not_count(kind: str) -> None:
     with pytest.warns(ps.InputWarning) as caught:
         run = search(tags=frame(rows()))
     assert warned(caught) == run.warnings == [message]
+    shown = [w.filename for w in caught if issubclass(w.category, ps.InputWarning)]
+    assert shown == [inspect.getfile(search)]  # at the caller's line, not at ours
     assert found(run) == expected(tags=clean)
 
 

@@ -12,5 +12,5 @@ select
     m.mode_id as mode_id
 from failure_modes as m
 inner join failure_mode_images as i on i.mode_id = m.mode_id
-where substring(m.mode_id, 1, length({{ mode_id | literal }})) = {{ mode_id | literal }}
+where substring(i.mode_id, 1, length({{ mode_id | literal }})) = {{ mode_id | literal }}
 order by m.mode_id, i.error desc, i.image_id
