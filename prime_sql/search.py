@@ -9,14 +9,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
-from prime_sql import __version__, inputs, queries
+from prime_sql import inputs, queries
 from prime_sql.errors import StoredCountsError, WarehouseError
 from prime_sql.inputs import Inputs
 from prime_sql.options import LARGEST_MAX_TAGS, Options
-from prime_sql.results import Run, is_made
+from prime_sql.publish import publish
+from prime_sql.results import Run
 from prime_sql.sources import reading
 from prime_sql.warehouse import Database, Destination, OnSql, Warehouse
 
@@ -24,17 +24,6 @@ from prime_sql.warehouse import Database, Destination, OnSql, Warehouse
 # bytes all those of single tags together.
 _LONGEST = 65_536
 _MOST_BYTES = 500_000_000
-
-# The relations of a session that are stored under the same names.
-_PUBLISHED = (
-    "classes",
-    "outcomes",
-    "vocabulary",
-    "tagged",
-    "tag_sets",
-    "failure_modes",
-    "failure_mode_tags",
-)
 
 
 @dataclass(frozen=True)
@@ -162,7 +151,10 @@ def search(
         steps.end(loaded.rows["predictions"])
         _count(options, loaded, warehouse, steps)
         note = _select_modes(options, loaded, warehouse, steps, counted=True)
-        return _publish(options, loaded, note, None, warehouse, steps)
+        steps.start("publish")
+        run_id = publish(options, loaded, note, None, warehouse)
+        steps.end(loaded.rows["failure_modes"])
+        return run_id
 
     return _run(into, on_sql, on_progress, _step_count(options), count_and_publish)
 
@@ -182,9 +174,9 @@ def refilter(run: Run, *, on_sql: OnSql | None = None, **changes: Any) -> Run:
         }
         _stored_counts(counted, options, warehouse)
         note = _select_modes(options, loaded, warehouse, steps, counted=False)
-        return _publish(options, loaded, note, run.counted_run_id, warehouse, steps)
+        return publish(options, loaded, note, run.counted_run_id, warehouse)
 
-    return _run(run.backend, on_sql, None, 2, select_and_publish, path=run.path)
+    return _run(run.backend, on_sql, None, 1, select_and_publish, path=run.path)
 
 
 def _run(
@@ -421,51 +413,3 @@ def _stored_counts(run: Run, options: Options, warehouse: Warehouse) -> None:
         min_tag_images=options.tag_images,
     )
     warehouse.create("tag_sets", sql)
-
-
-def _publish(
-    options: Options,
-    loaded: Inputs,
-    note: str | None,
-    counted_run_id: int | None,
-    warehouse: Warehouse,
-    steps: _Steps,
-) -> int:
-    """Append the session's relations to schema ``prime`` in one transaction; return the run_id."""
-    steps.start("publish")
-    with warehouse.transaction():
-
-        def script(name: str, **values: Any) -> None:
-            sql = queries.find(f"publish/{name}").render(
-                warehouse.dialect, schema=warehouse.schema, **values
-            )
-            warehouse.script("publish", sql)
-
-        first = not is_made(warehouse.backend)
-        if first:
-            script("tables")
-        latest = f"select coalesce(max(run_id), 0) from {warehouse.schema}.runs"
-        run_id = int(warehouse.execute("publish", latest)[0][0]) + 1
-        if counted_run_id is None:
-            script("images", run_id=run_id)
-        script("results", run_id=run_id, largest=LARGEST_MAX_TAGS)
-        # The session's relations would hide the stored ones, which have the same names.
-        warehouse.drop(*_PUBLISHED)
-        warehouse.execute("publish", f"use {warehouse.schema}")
-        if first:
-            script("views")
-        script(
-            "run",
-            run_id=run_id,
-            counted_run_id=counted_run_id or run_id,
-            created_at=datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S.%f"),
-            version=__version__,
-            options=options.to_json(),
-            sources=json.dumps(loaded.sources),
-            warnings=json.dumps(loaded.warnings),
-            note=note,
-            row_counts=json.dumps(loaded.rows),
-            seconds=json.dumps({step: round(s, 4) for step, s in warehouse.seconds.items()}),
-        )
-    steps.end(loaded.rows["failure_modes"])
-    return run_id

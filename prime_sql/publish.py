@@ -1,0 +1,87 @@
+"""A run becomes visible: whole, in one transaction, or not at all."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from prime_sql import __version__, queries
+from prime_sql.inputs import Inputs
+from prime_sql.options import LARGEST_MAX_TAGS, Options
+from prime_sql.results import is_made
+from prime_sql.warehouse import Warehouse
+
+# The relations of a session that are stored under the same names.
+_PUBLISHED = (
+    "classes",
+    "outcomes",
+    "vocabulary",
+    "tagged",
+    "tag_sets",
+    "failure_modes",
+    "failure_mode_tags",
+)
+
+
+def publish(
+    options: Options,
+    loaded: Inputs,
+    note: str | None,
+    counted_run_id: int | None,
+    warehouse: Warehouse,
+) -> int:
+    """Append the session's relations to schema ``prime`` in one transaction.
+
+    Parameters
+    ----------
+    options, loaded
+        What the run was asked, and what it read.
+    note
+        Why there are no failure modes, or None.
+    counted_run_id
+        The run whose counts it rests on, or None where it counted itself.
+    warehouse
+        The session, with ``classes``, ``tag_sets``, ``failure_modes`` and ``failure_mode_tags``;
+        for a run that counted also ``outcomes``, ``vocabulary`` and ``tagged``.
+
+    Returns
+    -------
+    int
+        The run_id: the next number in the database.
+    """
+    with warehouse.transaction():
+
+        def script(name: str, **values: Any) -> None:
+            sql = queries.find(f"publish/{name}").render(
+                warehouse.dialect, schema=warehouse.schema, **values
+            )
+            warehouse.script("publish", sql)
+
+        first = not is_made(warehouse.backend)
+        if first:
+            script("tables")
+        latest = f"select coalesce(max(run_id), 0) from {warehouse.schema}.runs"
+        run_id = int(warehouse.execute("publish", latest)[0][0]) + 1
+        if counted_run_id is None:
+            script("images", run_id=run_id)
+        script("results", run_id=run_id, largest=LARGEST_MAX_TAGS)
+        # The session's relations would hide the stored ones, which have the same names.
+        warehouse.drop(*_PUBLISHED)
+        warehouse.execute("publish", f"use {warehouse.schema}")
+        if first:
+            script("views")
+        script(
+            "run",
+            run_id=run_id,
+            counted_run_id=counted_run_id or run_id,
+            created_at=datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S.%f"),
+            version=__version__,
+            options=options.to_json(),
+            sources=json.dumps(loaded.sources),
+            warnings=json.dumps(loaded.warnings),
+            note=note,
+            row_counts=json.dumps(loaded.rows),
+            seconds=json.dumps({step: round(s, 4) for step, s in warehouse.seconds.items()}),
+        )
+    return run_id
