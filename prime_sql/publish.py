@@ -9,8 +9,7 @@ from typing import Any
 from prime_sql import __version__, queries
 from prime_sql.inputs import Inputs
 from prime_sql.options import LARGEST_MAX_TAGS, Options
-from prime_sql.results import is_made
-from prime_sql.warehouse import Warehouse
+from prime_sql.warehouse import Warehouse, is_made
 
 # The relations of a session that are stored under the same names.
 _PUBLISHED = (

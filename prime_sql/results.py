@@ -26,7 +26,7 @@ from prime_sql import queries
 from prime_sql.errors import QueryError, WarehouseError, did_you_mean
 from prime_sql.options import LARGEST_MAX_TAGS, Options
 from prime_sql.sources import CSV, PARQUET
-from prime_sql.warehouse import Database, OnSql, first_line
+from prime_sql.warehouse import Database, OnSql, first_line, is_made
 
 # The relations of a run, each with the order that makes its output the same every time.
 RELATIONS: dict[str, tuple[str, ...]] = {
@@ -408,14 +408,6 @@ _RUN_SCHEMA: dict[str, Any] = {
     "row_counts": pl.String,
     "seconds": pl.String,
 }
-
-
-def is_made(backend: Backend) -> bool:
-    """Return whether the database has the tables of results."""
-    catalog = backend.current_catalog
-    return "prime" in backend.list_databases(catalog=catalog) and "runs" in backend.list_tables(
-        database=(catalog, "prime")
-    )
 
 
 def _records(backend: Backend, run_id: int | None) -> list[dict[str, Any]]:

@@ -303,6 +303,14 @@ def connect_file(path: Path, *, read_only: bool = False) -> Backend:
     return backend
 
 
+def is_made(backend: Backend) -> bool:
+    """Return whether the database has the tables of results."""
+    catalog = backend.current_catalog
+    return "prime" in backend.list_databases(catalog=catalog) and "runs" in backend.list_tables(
+        database=(catalog, "prime")
+    )
+
+
 def attach(backend: Backend, path: Path, alias: str) -> None:
     """Attach a DuckDB file read-only, to read input tables from it."""
     try:
