@@ -50,14 +50,15 @@ def make(path: Path, *, on_sql: OnSql | None = None, on_progress: OnProgress | N
                     f"{path} holds a table emoji.{name} that the demo did not make, and was left "
                     "alone; name another file with --db"
                 )
-        warehouse.execute("demo", f"create schema if not exists {schema}")
-        for name in TABLES:
-            file = queries.literal(str(FOLDER / f"{name}.parquet"))
-            table = f"{schema}.{name}"
-            warehouse.execute(
-                "demo", f"create or replace table {table} as from read_parquet({file})"
-            )
-            warehouse.execute("demo", f"comment on table {table} is '{_OURS}'")
+        with warehouse.transaction():
+            warehouse.execute("demo", f"create schema if not exists {schema}")
+            for name in TABLES:
+                file = queries.literal(str(FOLDER / f"{name}.parquet"))
+                table = f"{schema}.{name}"
+                warehouse.execute(
+                    "demo", f"create or replace table {table} as from read_parquet({file})"
+                )
+                warehouse.execute("demo", f"comment on table {table} is '{_OURS}'")
         warehouse.close()
         database.publish()
     finally:
