@@ -223,8 +223,8 @@ def _try_conditions(written: dict[str, str | None], warehouse: Warehouse) -> Non
 def _check_predictions(
     options: Options, inputs: Inputs, warehouse: Warehouse, selected: set[str]
 ) -> None:
-    found = warehouse.record(
-        "check/predictions",
+    found = warehouse.check(
+        "predictions",
         check_label="label" in selected and (options.error is None or "label" in options.group_by),
         check_prediction="prediction" in selected
         and (options.error is None or "prediction" in options.group_by),
@@ -256,7 +256,7 @@ def _check_predictions(
                 f"{what} in {found[f'null_{key}']:,} of {total:,} rows, for example image "
                 f"{shorten(found[f'null_{key}_example'])}; {remedy}"
             )
-    duplicates = warehouse.record("check/duplicate_predictions")
+    duplicates = warehouse.check("duplicate_predictions")
     if duplicates["images"]:
         raise InputError(
             f"predictions.{options.image_id} is not unique: {duplicates['images']:,} images stand "
@@ -393,12 +393,12 @@ def check_tags(warehouse: Warehouse, inputs: Inputs) -> None:
     InputError
         When there are tags but none of their image_ids has a prediction.
     """
-    found = warehouse.record("check/tags")
+    found = warehouse.check("tags")
     inputs.rows["tag_rows"] = found["tag_rows"]
     usable = found["tag_rows"] - found["null_image_ids"] - found["blank_tags"]
     unknown = usable - found["matched_rows"]
     if unknown:
-        images = warehouse.record("check/unknown_images")
+        images = warehouse.check("unknown_images")
         if not found["matched_rows"]:
             other = warehouse.execute("check_tags", "select min(image_id) from images")[0][0]
             raise InputError(

@@ -214,6 +214,7 @@ class Run:
             for name in (*RELATIONS, "runs")
         )
         try:
+            duckdb.extract_statements(query)  # its complaint says more than that of the next line
             statements = queries.statements(query)
             if len(statements) != 1:
                 raise QueryError(f"give one query, got {len(statements)}")
@@ -231,8 +232,6 @@ class Run:
             return Relation(self._lazily(f"with {scope}\nselect * from (\n{inner}\n)"))
         except duckdb.Error as error:
             raise QueryError(f"{_complaint(error)}\n\nin the query:\n{query}") from error
-        except sqlglot.errors.SqlglotError as error:  # a text or comment that does not end
-            raise QueryError(f"{first_line(error)}\n\nin the query:\n{query}") from error
 
     def _lazily(self, query: str) -> Table:
         """Return a query as a table of Ibis.
@@ -302,9 +301,15 @@ class Run:
                 found = ", ".join(
                     table if schema == "main" else f"{schema}.{table}" for schema, table in fitting
                 )
+                everywhere = {column for _, _, columns in rows for column in columns}
+                hint = "".join(
+                    did_you_mean(column, everywhere)
+                    for column in wanted
+                    if column not in everywhere
+                )
                 raise QueryError(
                     f"{'several tables have' if fitting else 'no table of the database has'} "
-                    f"{' and '.join(map(repr, wanted))}{': ' if fitting else ''}{found}. "
+                    f"{' and '.join(map(repr, wanted))}{': ' if fitting else ''}{found}.{hint} "
                     "Name one with the parameter table (a table of the database or a file)."
                 )
             return ".".join(queries.identifier(part) for part in (catalog, *fitting[0]))

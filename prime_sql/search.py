@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from prime_sql import inputs, queries
@@ -230,10 +231,7 @@ def _step_count(options: Options) -> int:
 
 def _count(options: Options, loaded: Inputs, warehouse: Warehouse, steps: _Steps) -> None:
     """Fill the session from ``predictions`` and ``tags`` up to ``tag_sets``."""
-
-    def step(name: str, **values: Any) -> int:
-        return _step(warehouse, name, name, warehouse.plans, **values)
-
+    step = partial(_step, warehouse, warehouse.plans)
     steps.start("outcomes")
     step("classes", min_images=options.min_images, min_drop=options.min_drop)
     step("outcomes")
@@ -253,13 +251,13 @@ def _count(options: Options, loaded: Inputs, warehouse: Warehouse, steps: _Steps
     widths: dict[str, int] = {}
     for size in range(1, options.max_tags + 1):
         steps.start("tag sets", size)
-        survivors = _step(warehouse, f"candidates_{size}", "candidates", plans, size=size)
+        survivors = _step(warehouse, plans, "candidates", f"candidates_{size}", size=size)
         if size == 1 and plans is not None:
             plans, widths = _bit_strings(warehouse, plans, survivors)
         # The members of the largest sets are read once: not worth storing.
         once = size == options.max_tags > 1
-        _step(warehouse, f"members_{size}", "members", plans, view=once, size=size, **widths)
-        _step(warehouse, f"counts_{size}", "counts", plans, size=size)
+        _step(warehouse, plans, "members", f"members_{size}", view=once, size=size, **widths)
+        _step(warehouse, plans, "counts", f"counts_{size}", size=size)
         if size > 2:
             warehouse.drop(f"members_{size - 1}")
         steps.end(survivors)
@@ -271,16 +269,16 @@ def _count(options: Options, loaded: Inputs, warehouse: Warehouse, steps: _Steps
 
 def _step(
     warehouse: Warehouse,
-    relation: str,
-    name: str,
     plans: str | None,
+    name: str,
+    relation: str | None = None,
     *,
     view: bool = False,
     **values: Any,
 ) -> int:
     """Keep the answer of a file of ``queries/search/`` as a relation; return its rows."""
     sql = queries.find(f"search/{name}", plans).render(warehouse.dialect, **values)
-    return warehouse.create(relation, sql, view=view)
+    return warehouse.create(relation or name, sql, view=view)
 
 
 def _bit_strings(
@@ -303,10 +301,7 @@ def _select_modes(
     options: Options, loaded: Inputs, warehouse: Warehouse, steps: _Steps, *, counted: bool
 ) -> str | None:
     """Fill ``failure_modes`` and ``failure_mode_tags``; return why there are none, or None."""
-
-    def step(name: str, **values: Any) -> int:
-        return _step(warehouse, name, name, warehouse.plans, **values)
-
+    step = partial(_step, warehouse, warehouse.plans)
     steps.start("failure modes")
     found = step(
         "failure_modes",
@@ -329,7 +324,7 @@ def _grouping(options: Options) -> str:
 
 
 def _why_none(options: Options, loaded: Inputs, warehouse: Warehouse, counted: bool) -> str:
-    facts = warehouse.record("check/why_none", min_images=options.min_images, has_tagged=counted)
+    facts = warehouse.check("why_none", min_images=options.min_images, has_tagged=counted)
     loaded.rows.setdefault("tag_sets", facts["tag_sets"])
     one = " There is one class only." if facts["classes"] == 1 else ""
     if not facts["errors"]:
@@ -386,8 +381,10 @@ def _stored_counts(run: Run, options: Options, warehouse: Warehouse) -> None:
             f"fewer ({max(options.tag_images, options.min_images)}) search the tables again, with "
             f"--min-images {options.min_images} --min-drop {options.min_drop:g}"
         )
-    sql = queries.find("search/stored_classes", warehouse.plans).render(
-        warehouse.dialect,
+    step = partial(_step, warehouse, warehouse.plans)
+    step(
+        "stored_classes",
+        "classes",
         schema=warehouse.schema,
         run_id=run.run_id,
         min_images=options.min_images,
@@ -395,8 +392,7 @@ def _stored_counts(run: Run, options: Options, warehouse: Warehouse) -> None:
         counted_min_images=old.min_images,
         counted_min_drop=old.min_drop,
     )
-    warehouse.create("classes", sql)
-    narrow = warehouse.record("check/stored_counts", min_images=options.min_images)
+    narrow = warehouse.check("stored_counts", min_images=options.min_images)
     if narrow["classes"]:
         raise StoredCountsError(
             f"run {run.run_id} counted tag sets with many errors only: in {narrow['classes']:,} "
@@ -404,12 +400,12 @@ def _stored_counts(run: Run, options: Options, warehouse: Warehouse) -> None:
             f"on, and these thresholds admit sets with {narrow['needed']}; search the tables again "
             f"with --min-images {options.min_images} --min-drop {options.min_drop:g}"
         )
-    sql = queries.find("search/stored_tag_sets", warehouse.plans).render(
-        warehouse.dialect,
+    step(
+        "stored_tag_sets",
+        "tag_sets",
         schema=warehouse.schema,
         run_id=run.run_id,
         max_tags=options.max_tags,
         largest=LARGEST_MAX_TAGS,
         min_tag_images=options.tag_images,
     )
-    warehouse.create("tag_sets", sql)

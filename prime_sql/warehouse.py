@@ -143,11 +143,10 @@ class Warehouse:
         for name in names:
             self.execute("drop", f"drop table if exists temp.{name}")
 
-    def record(self, query: str, **values: Any) -> dict[str, Any]:
-        """Run a query of `queries/` that returns one row; return it by column name."""
-        name = query.rpartition("/")[2]
-        sql = queries.find(query, self.plans).render(self.dialect, **values)
-        rows = self.execute(f"check_{name}" if query.startswith("check/") else name, sql)
+    def check(self, name: str, **values: Any) -> dict[str, Any]:
+        """Run a query of ``queries/check/``, which returns one row; return it by column name."""
+        sql = queries.find(f"check/{name}", self.plans).render(self.dialect, **values)
+        rows = self.execute(f"check_{name}", sql)
         columns = [column[0] for column in self.backend.con.description or ()]
         return dict(zip(columns, rows[0], strict=True))
 

@@ -238,7 +238,10 @@ def test_failure_modes_by_a_business_column_and_what_they_cost(run, database):
             {"column": "region"},
             "several tables have 'image_id' and 'region': predictions, marts.business. Name one",
         ),
-        ({"column": "regoin"}, "no table of the database has 'image_id' and 'regoin'. Name one"),
+        (
+            {"column": "regoin"},
+            "no table of the database has 'image_id' and 'regoin'. Did you mean 'region'? Name one",
+        ),
         ({"column": "image_id"}, "several tables have 'image_id': predictions, tags"),
         ({"column": "regoin", "table": "marts.business"}, "Did you mean 'region'"),
         ({"column": "region", "table": "busines"}, "no table or file 'busines'"),

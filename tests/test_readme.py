@@ -10,9 +10,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import duckdb
+import polars as pl
 import pytest
 import typer
 
+import prime_sql as ps
 from prime_sql.cli import app
 
 ROOT = Path(__file__).parent.parent
@@ -56,6 +59,30 @@ def test_console_examples_print_what_the_readme_says(folder):
     if os.environ.get("UPDATE_SNAPSHOTS"):
         README.write_text(now, encoding="utf-8")
     assert CLOCK.sub("…", now) == CLOCK.sub("…", README.read_text(encoding="utf-8"))
+
+
+def test_the_example_on_tables_of_your_own(folder):
+    """The one block without output: it runs, on tables with the columns that it names."""
+    text = README.read_text(encoding="utf-8")
+    command = re.search(r"```sh\n(prime-sql search 'scores.*?)\n```", text, re.DOTALL)[1]
+    (folder / "scores").mkdir()
+    for part in range(2):
+        pl.DataFrame({"file": [f"f{part}{n:03}" for n in range(100)]}).with_columns(
+            truth=pl.lit("ape"),
+            guess=pl.when(pl.int_range(100) < 20).then(pl.lit("bee")).otherwise(pl.lit("ape")),
+            split=pl.lit("test"),
+            model=pl.lit("r50"),
+        ).write_csv(folder / "scores" / f"{part}.csv")
+    with duckdb.connect(str(folder / "warehouse.duckdb")) as warehouse:
+        warehouse.execute(
+            "create schema marts; create table marts.image_tags as "
+            "select format('f{}{:03}', p, n) as file, 'hang' as keyword, 0.9 as score "
+            "from range(2) parts(p), range(25) numbers(n)"
+        )
+    shown = run(command, folder)
+    assert "1 failure mode" in shown
+    assert "r50 | ape" in shown
+    assert ps.open_run(folder / "failures.duckdb").failure_modes.to_polars()["errors"].item() == 40
 
 
 def test_python_examples(folder, monkeypatch):
