@@ -25,6 +25,7 @@ from typer.testing import CliRunner
 
 import prime_sql as ps
 from prime_sql import cli
+from prime_sql.cli.app import RESULTS
 from prime_sql.options import Options
 from tests import data
 
@@ -479,10 +480,10 @@ def test_help_is_readable(command):
         headings = re.findall(r"^(\S.*):$", text, re.MULTILINE)
         assert headings == [
             "Arguments",
-            cli.MODE,
-            cli.CLASS,
-            cli.COLUMNS,
-            cli.RESULTS,
+            cli.search.MODE,
+            cli.search.CLASS,
+            cli.search.COLUMNS,
+            RESULTS,
             "Options",
             "Examples",
         ]

@@ -1,0 +1,7 @@
+"""The command line: thin, one function a command; exit 0 done, 2 bad usage or bad data."""
+
+from prime_sql.cli.app import app, main
+
+from prime_sql.cli import search, ask, demo  # isort: skip  # noqa: F401  (the order of the help)
+
+__all__ = ["app", "main"]

@@ -1,0 +1,240 @@
+"""What all commands share: the app and its streams, options, errors, progress and output."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import io
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import polars as pl
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as ProgressBar
+from rich.text import Text
+from typer.core import TyperCommand
+
+import prime_sql as ps
+from prime_sql import output
+from prime_sql.errors import OptionError, PrimeSqlError
+from prime_sql.inputs import InputWarning
+from prime_sql.output import Format
+
+app = typer.Typer(
+    help="Where does this model fail, in words? Failure modes as SQL tables.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # help texts name columns in brackets; rich would swallow them
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+# Without a terminal there is no width to keep to. Nothing that a table or a message holds is
+# markup or the name of an emoji.
+out = Console(
+    highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else 160
+)
+err = Console(stderr=True, highlight=False, markup=False, emoji=False)
+
+RESULTS = "Results"  # section of a command's help
+
+Db = Annotated[Path, typer.Argument(help="DuckDB file with the results.", metavar="DB")]
+FormatOption = Annotated[
+    Format | None,
+    typer.Option(
+        "--format", help="Print the rows in this form on standard output.", rich_help_panel=RESULTS
+    ),
+]
+OutputOption = Annotated[
+    Path | None,
+    typer.Option(
+        "-o",
+        "--output",
+        metavar="FILE",
+        help="Write the rows to a .parquet, .csv or .json file.",
+        rich_help_panel=RESULTS,
+    ),
+]
+RunOption = Annotated[
+    int | None, typer.Option("--run", help="Number of the run; the latest if left out.")
+]
+Quiet = Annotated[
+    bool,
+    typer.Option("--quiet", help="Print the result and errors only.", rich_help_panel=RESULTS),
+]
+Verbose = Annotated[
+    bool,
+    typer.Option(
+        "--verbose",
+        help="Print each step's SQL, rows and seconds on standard error.",
+        rich_help_panel=RESULTS,
+    ),
+]
+
+
+class Command(TyperCommand):
+    """A command whose help groups the options, and shows examples as they are typed."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the arguments and options, section by section."""
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record is not None:
+                kind = "Arguments" if parameter.param_type_name == "argument" else "Options"
+                title = getattr(parameter, "rich_help_panel", None) or kind
+                sections.setdefault(title, []).append(record)
+        sections["Options"] = sections.pop("Options")  # last: --help is one
+        for title, records in sections.items():
+            with formatter.section(title):
+                formatter.write_dl(records)
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        """Write the examples, line by line."""
+        if self.epilog:
+            with formatter.section("Examples"):
+                for line in inspect.cleandoc(self.epilog).splitlines():
+                    formatter.write(f"  {line}\n")
+
+
+def say(message: str, *, label: str = "", style: str = "", console: Console = err) -> None:
+    """Print a message as it is, on one line for each of its own, control characters escaped."""
+    text = Text.assemble((f"{label} ", style) if label else "", output.printable_lines(message))
+    console.print(text, soft_wrap=True)
+
+
+def reports_errors(command: Callable[..., None]) -> Callable[..., None]:
+    """Turn the errors of prime_sql into one message and exit status 2."""
+
+    @functools.wraps(command)
+    def wrapped(*args: Any, **kwargs: Any) -> None:
+        try:
+            command(*args, **kwargs)
+        except PrimeSqlError as error:
+            say(str(error), label="Error:", style="bold red")
+            raise typer.Exit(2) from error
+        except (KeyboardInterrupt, RuntimeError) as error:
+            # DuckDB turns the signal into a RuntimeError while it works.
+            if not isinstance(error, KeyboardInterrupt) and str(error) != "Query interrupted":
+                raise
+            say("Interrupted; the database is as it was.")
+            raise typer.Exit(130) from None
+
+    return wrapped
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"prime-sql {ps.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    pass
+
+
+def emit(
+    rows: pl.DataFrame,
+    form: Format | None,
+    file: Path | None,
+    *,
+    show: Callable[[pl.DataFrame, Console], None] = output.show,
+    why_none: str = "No rows.",
+    quiet: bool = False,
+) -> None:
+    """Print rows, write them, or both; with a file and no format, print nothing.
+
+    Why there are none stands in the place of the table, or else on standard error.
+    """
+    if file is not None:
+        output.write(rows, file)
+        if not quiet:
+            say(f"Wrote {rows.height:,} row{'' if rows.height == 1 else 's'} to {file}.")
+    table = form is Format.table or (form is None and file is None)
+    if not rows.height and (table or not quiet):
+        say(why_none, console=out if table else err)
+    elif table:
+        show(rows, out)
+    if form is not None and not table:
+        # Not through rich: programs read this, and it must not be wrapped.
+        sys.stdout.write(output.render(rows, form) + "\n")
+
+
+@contextmanager
+def watched(
+    quiet: bool, verbose: bool
+) -> Iterator[tuple[Callable[[ps.Statement], None] | None, Callable[[ps.Progress], None] | None]]:
+    """Show progress (on a terminal), statements (when verbose) and warnings, on standard error."""
+    if quiet and verbose:
+        raise OptionError("--quiet and --verbose exclude each other")
+
+    def on_sql(statement: ps.Statement) -> None:
+        rows = "" if statement.rows is None else f", {statement.rows:,} rows"
+        say(f"{statement.seconds:.3f} s{rows}", label=f"{statement.step}:", style="bold")
+        say(statement.sql + "\n")
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", InputWarning)
+        if err.is_terminal and not quiet and not verbose:
+            with _progress_bar() as on_progress:
+                yield None, on_progress
+        else:
+            yield (on_sql if verbose else None), None
+    for warning in caught:
+        if not issubclass(warning.category, InputWarning):
+            warnings.warn_explicit(
+                warning.message, warning.category, warning.filename, warning.lineno
+            )
+        elif not quiet:
+            say(str(warning.message), label="Warning:", style="yellow")
+
+
+@contextmanager
+def _progress_bar() -> Iterator[Callable[[ps.Progress], None]]:
+    """Name the step under way, and what the last one counted."""
+    columns = (
+        BarColumn(bar_width=16),
+        MofNCompleteColumn(),
+        TextColumn("{task.description}", markup=False),
+        TimeElapsedColumn(),
+    )
+    counted = ""
+    # It goes when the work is done: the result is what stays.
+    with ProgressBar(*columns, console=err, transient=True) as bar:
+        task = bar.add_task("inputs", total=None)
+
+        def on_progress(progress: ps.Progress) -> None:
+            nonlocal counted
+            name = progress.step
+            if progress.size is not None:
+                name += f" of {progress.size} tag{'' if progress.size == 1 else 's'}"
+            if progress.count is None:
+                name += counted
+            else:
+                counted = f" ({name}: {progress.count:,})"
+                name += f": {progress.count:,}"
+            bar.update(task, description=name, total=progress.total, completed=progress.done)
+
+        yield on_progress
+
+
+def main() -> None:
+    """Run the command line."""
+    for stream in (sys.stdout, sys.stderr):
+        # What programs read is UTF-8 wherever they run; a terminal shows what it can.
+        if isinstance(stream, io.TextIOWrapper):
+            encoding = None if stream.isatty() else "utf-8"
+            stream.reconfigure(encoding=encoding, errors="backslashreplace")
+    app(prog_name="prime-sql")

@@ -1,0 +1,137 @@
+"""``prime-sql sql``, ``runs`` and ``query``: what a database holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import polars as pl
+import typer
+
+import prime_sql as ps
+from prime_sql import output, queries
+from prime_sql.cli.app import (
+    Command,
+    Db,
+    FormatOption,
+    OutputOption,
+    RunOption,
+    app,
+    emit,
+    reports_errors,
+)
+from prime_sql.errors import QueryError
+
+
+@app.command(
+    cls=Command,
+    epilog="""
+    prime-sql sql prime.duckdb "select tags, images, accuracy from failure_modes"
+    prime-sql sql prime.duckdb "describe failure_modes"
+    prime-sql sql prime.duckdb "from prime.failure_modes" --format csv
+    """,
+)
+@reports_errors
+def sql(
+    db: Db,
+    query: Annotated[
+        str,
+        typer.Argument(
+            metavar="QUERY",
+            help="An SQL query. failure_modes, failure_mode_tags, failure_mode_images, classes and "
+            "tag_sets mean one run; prime.failure_modes and so on hold all runs.",
+        ),
+    ],
+    run: RunOption = None,
+    format_: FormatOption = None,
+    output_: OutputOption = None,
+) -> None:
+    """Answer an SQL query over the tables of a run."""
+    if output_ is not None:
+        output.check_file(output_)
+    with ps.open_run(db, run) as opened:
+        emit(opened.sql(query).to_polars(), format_, output_)
+
+
+@app.command(cls=Command)
+@reports_errors
+def runs(db: Db, format_: FormatOption = None, output_: OutputOption = None) -> None:
+    """List the runs of a database.
+
+    When, on what, with which thresholds, and how many failure modes were found; for programs
+    (--format, --output) everything that is recorded.
+    """
+    if output_ is not None:
+        output.check_file(output_)
+    emit(ps.runs(db), format_, output_, show=output.show_runs, why_none=f"{db} holds no run.")
+
+
+@app.command(
+    cls=Command,
+    epilog="""
+    prime-sql query
+    prime-sql query prime.duckdb near_misses
+    prime-sql query prime.duckdb images_of_mode --param mode_id=5acea
+    prime-sql query prime.duckdb failure_modes_by --param column=region \\
+        --param table=shipments.csv --param measure=cost
+    """,
+)
+@reports_errors
+def query(
+    db: Annotated[
+        Path | None,
+        typer.Argument(help="DuckDB file with the results.", metavar="DB", show_default=False),
+    ] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            help="A named question; if left out, they are listed.",
+            metavar="NAME",
+            show_default=False,
+        ),
+    ] = None,
+    param: Annotated[
+        list[str] | None,
+        typer.Option("--param", metavar="NAME=VALUE", help="A parameter; may be repeated."),
+    ] = None,
+    run: RunOption = None,
+    format_: FormatOption = None,
+    output_: OutputOption = None,
+) -> None:
+    """Answer a named question about a run, or list the questions."""
+    if output_ is not None:
+        output.check_file(output_)
+    if name is None:
+        if param:
+            raise QueryError("--param needs a question: prime-sql query DB NAME --param …")
+        emit(_questions(), format_, output_)
+        return
+    assert db is not None  # the arguments come in this order
+    parameters: dict[str, str] = {}
+    for pair in param or []:
+        key, equals, value = pair.partition("=")
+        key = key.strip()
+        if not equals:
+            raise QueryError(f"--param takes NAME=VALUE, got {pair!r}")
+        if key in parameters:
+            raise QueryError(f"--param gives {key!r} twice")
+        parameters[key] = value
+    with ps.open_run(db, run) as opened:
+        emit(opened.query(name, **parameters).to_polars(), format_, output_)
+
+
+def _questions() -> pl.DataFrame:
+    found = [queries.find(f"ask/{name}") for name in queries.names("ask")]
+    return pl.DataFrame(
+        {
+            "name": [question.name for question in found],
+            "question": [question.question for question in found],
+            "parameters": [
+                ", ".join(
+                    parameter.name if parameter.default is None else f"[{parameter.name}]"
+                    for parameter in question.parameters
+                )
+                for question in found
+            ],
+        }
+    )

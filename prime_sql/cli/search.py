@@ -1,0 +1,227 @@
+"""``prime-sql search``."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+import prime_sql as ps
+from prime_sql import output
+from prime_sql.cli.app import (
+    RESULTS,
+    Command,
+    FormatOption,
+    OutputOption,
+    Quiet,
+    Verbose,
+    app,
+    emit,
+    reports_errors,
+    say,
+    watched,
+)
+from prime_sql.errors import OptionError
+from prime_sql.options import Options
+
+# Sections of the help.
+MODE = "What a failure mode is"
+CLASS = "What a class is, and an error"
+COLUMNS = "Columns of the tables"
+
+# What --from-run can change; everything else decides what was counted.
+THRESHOLDS = ("max_tags", "min_images", "min_drop", "necessity", "min_tag_images")
+
+
+@app.command(
+    cls=Command,
+    epilog="""
+    prime-sql search predictions.parquet tags.parquet
+    prime-sql search predictions.csv tags.csv --db prime.duckdb --min-images 50
+    prime-sql search predictions.parquet tags.parquet --where "split = 'test'" -o modes.csv
+    prime-sql search --db prime.duckdb --from-run latest --min-drop 0.4
+    """,
+)
+@reports_errors
+def search(
+    context: typer.Context,
+    predictions: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="PREDICTIONS",
+            help="One row per image: image_id, label, prediction. A Parquet, CSV or JSON-lines "
+            "file, a glob, FILE.duckdb:TABLE, or a table of --db.",
+            show_default=False,
+        ),
+    ] = None,
+    tags: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="TAGS",
+            help="One row per image and tag: image_id, tag[, score]. In the same forms.",
+            show_default=False,
+        ),
+    ] = None,
+    max_tags: Annotated[
+        int, typer.Option(help="Largest tag set, 1 to 6.", rich_help_panel=MODE)
+    ] = Options.max_tags,
+    min_images: Annotated[
+        int, typer.Option(help="Fewest images that carry all its tags.", rich_help_panel=MODE)
+    ] = Options.min_images,
+    min_drop: Annotated[
+        float,
+        typer.Option(
+            help="Smallest drop of accuracy below the class's, a fraction.", rich_help_panel=MODE
+        ),
+    ] = Options.min_drop,
+    necessity: Annotated[
+        str,
+        typer.Option(
+            metavar="B2,B3,…",
+            help="How much accuracy rises at least when any one of 2, 3, … tags is left out.",
+            rich_help_panel=MODE,
+        ),
+    ] = ",".join(f"{margin:g}" for margin in Options.necessity),
+    min_tag_images: Annotated[
+        int | None,
+        typer.Option(
+            help="A tag counts in a class from so many images on; --min-images if left out.",
+            rich_help_panel=MODE,
+        ),
+    ] = Options.min_tag_images,
+    group_by: Annotated[
+        str,
+        typer.Option(
+            metavar="COLUMN[,COLUMN]",
+            help="The columns whose values make the class: label, prediction (false positives) "
+            "or any others.",
+            rich_help_panel=CLASS,
+        ),
+    ] = ",".join(Options.group_by),
+    error: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SQL",
+            help="Condition for a wrong prediction; label <> prediction if left out.",
+            rich_help_panel=CLASS,
+        ),
+    ] = Options.error,
+    where: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SQL",
+            help="Condition on the predictions, as in \"split = 'test'\".",
+            rich_help_panel=CLASS,
+        ),
+    ] = Options.where,
+    image_id: Annotated[
+        str,
+        typer.Option(metavar="COLUMN", help="The image, in both tables.", rich_help_panel=COLUMNS),
+    ] = Options.image_id,
+    label: Annotated[
+        str, typer.Option(metavar="COLUMN", help="The label.", rich_help_panel=COLUMNS)
+    ] = Options.label,
+    prediction: Annotated[
+        str, typer.Option(metavar="COLUMN", help="The prediction.", rich_help_panel=COLUMNS)
+    ] = Options.prediction,
+    tag: Annotated[
+        str,
+        typer.Option(metavar="COLUMN", help="The tag, or a list of tags.", rich_help_panel=COLUMNS),
+    ] = Options.tag,
+    score: Annotated[
+        str, typer.Option(metavar="COLUMN", help="The tag's score.", rich_help_panel=COLUMNS)
+    ] = Options.score,
+    min_score: Annotated[
+        float | None,
+        typer.Option(help="Leave out tags with a lower score.", rich_help_panel=COLUMNS),
+    ] = Options.min_score,
+    wide: Annotated[
+        bool,
+        typer.Option(
+            "--wide", help="TAGS has one boolean or 0/1 column per tag.", rich_help_panel=COLUMNS
+        ),
+    ] = Options.wide,
+    db: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Keep the run in this DuckDB file, made if need be; not kept if left out.",
+            rich_help_panel=RESULTS,
+        ),
+    ] = None,
+    from_run: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RUN",
+            help="Ask run number RUN of --db, or the latest, for other thresholds, without "
+            "reading the tables again.",
+            rich_help_panel=RESULTS,
+        ),
+    ] = None,
+    format_: FormatOption = None,
+    output_: OutputOption = None,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Find failure modes in two tables, predictions and tags.
+
+    They are the smallest sets of tags on which accuracy drops sharply below that of their class.
+    """
+    if output_ is not None:
+        output.check_file(output_)
+    given = {
+        name: value
+        for name, value in context.params.items()
+        if name in Options.__dataclass_fields__
+    }
+    given["necessity"] = _numbers(necessity)
+    with ExitStack() as opened:
+        with watched(quiet, verbose) as (on_sql, on_progress):
+            if from_run is not None:
+                chosen = {
+                    name: value
+                    for name, value in given.items()
+                    if context.get_parameter_source(name).name == "COMMANDLINE"  # type: ignore[union-attr]
+                }
+                stored = opened.enter_context(_stored_run(from_run, db, predictions, chosen))
+                run = stored.refilter(on_sql=on_sql, **chosen)
+            elif predictions is None or tags is None:
+                raise OptionError("give PREDICTIONS and TAGS, or --from-run with --db")
+            else:
+                run = opened.enter_context(
+                    ps.search(
+                        predictions, tags, into=db, on_sql=on_sql, on_progress=on_progress, **given
+                    )
+                )
+        modes = run.failure_modes.to_polars()
+        why_none = f"No failure modes. {run.note or ''}".strip()
+        emit(modes, format_, output_, show=output.show_modes, why_none=why_none, quiet=quiet)
+        if db is not None and not quiet:
+            say(f"Run {run.run_id} is in {db}.")
+
+
+def _stored_run(
+    from_run: str, db: Path | None, predictions: str | None, chosen: dict[str, Any]
+) -> ps.Run:
+    if db is None or predictions is not None:
+        raise OptionError("--from-run reads a stored run: give it --db, and no tables")
+    if from_run != "latest" and not from_run.isdecimal():
+        raise OptionError(f"--from-run takes the number of a run, or latest, got {from_run!r}")
+    for name in chosen:
+        if name not in THRESHOLDS:
+            flag = name.replace("_", "-")
+            raise OptionError(
+                f"--{flag} changes what is counted; leave --from-run out to count again"
+            )
+    return ps.open_run(db, None if from_run == "latest" else int(from_run), read_only=False)
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError as error:
+        raise OptionError(
+            f"necessity must be numbers such as 0.1,0.05,0.025, got {text!r}"
+        ) from error
