@@ -1,11 +1,16 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Asked for together, or pip takes another torch than torchvision's, with gigabytes of CUDA.
+TORCH := torch==2.13.0 torchvision==0.28.0
 
-.PHONY: demo test test-lowest lint bench example clean
+.PHONY: demo demo-images test test-lowest lint bench bench-vision example clean
 
 demo: $(VENV)/.core  ## Install the core into .venv and show real failure modes of a real classifier
 	$(BIN)/prime-sql demo
+
+demo-images: $(VENV)/.demo  ## The same from pixels: embed, tag and predict the pictures, then search
+	$(BIN)/prime-sql demo --images
 
 test: $(VENV)/.test  ## Install what the tests need into .venv and run them all
 	$(BIN)/python -m pytest $(ARGS)
@@ -16,7 +21,7 @@ test-lowest: $(VENV)/lowest/.done  ## The tests again, with the lowest versions 
 
 $(VENV)/lowest/.done: pyproject.toml tests/lowest.txt | $(VENV)/bin/python
 	$(PYTHON) -m venv $(VENV)/lowest
-	$(VENV)/lowest/bin/python -m pip install --quiet --disable-pip-version-check -c tests/lowest.txt -e '.[test]'
+	$(VENV)/lowest/bin/python -m pip install --quiet --disable-pip-version-check -c tests/lowest.txt $(TORCH) -e '.[captions,demo,test]'
 	touch $@
 
 lint: $(VENV)/.test  ## ruff and mypy
@@ -27,13 +32,11 @@ lint: $(VENV)/.test  ## ruff and mypy
 bench: $(VENV)/.test  ## Time the search on three generated data sets against a NumPy reference
 	$(BIN)/python -m benchmarks $(ARGS)
 
-example: $(VENV)/example/.done  ## Build the emoji tables from their packages; compare with those here
-	$(VENV)/example/bin/python examples/emoji/build.py --check
+bench-vision: $(VENV)/.test  ## Images a second for decoding, a model alone, and end to end
+	$(BIN)/python -m benchmarks.vision $(ARGS)
 
-$(VENV)/example/.done: examples/emoji/requirements.txt | $(VENV)/bin/python
-	$(PYTHON) -m venv $(VENV)/example
-	$(VENV)/example/bin/python -m pip install --quiet --disable-pip-version-check -r $<
-	touch $@
+example: $(VENV)/.test  ## Build the emoji tables from their packages; compare with those here
+	$(BIN)/python examples/emoji/build.py --check
 
 queries/README.md: $(VENV)/.core $(shell find queries -name '*.sql')  ## List the SQL files from their headers
 	$(BIN)/python -m prime_sql.queries > $@
@@ -47,7 +50,11 @@ $(VENV)/.core: pyproject.toml | $(VENV)/bin/python
 	touch $@
 
 $(VENV)/.test: pyproject.toml | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(TORCH) -e '.[captions,demo,test]'
+	touch $@ $(VENV)/.core $(VENV)/.demo
+
+$(VENV)/.demo: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(TORCH) -e '.[demo]'
 	touch $@ $(VENV)/.core
 
 clean:

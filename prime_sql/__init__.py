@@ -2,8 +2,10 @@
 
 __version__ = "0.1.0"
 
+from prime_sql.answers import Relation
 from prime_sql.errors import (
     InputError,
+    InstallError,
     OptionError,
     PrimeSqlError,
     QueryError,
@@ -12,13 +14,14 @@ from prime_sql.errors import (
 )
 from prime_sql.inputs import InputWarning
 from prime_sql.options import Options
-from prime_sql.results import Relation, Run, open_run, runs
+from prime_sql.results import Run, open_run, runs, sql
 from prime_sql.search import Progress, search
 from prime_sql.warehouse import Statement
 
 __all__ = [
     "InputError",
     "InputWarning",
+    "InstallError",
     "OptionError",
     "Options",
     "PrimeSqlError",
@@ -32,4 +35,5 @@ __all__ = [
     "open_run",
     "runs",
     "search",
+    "sql",
 ]

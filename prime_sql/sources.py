@@ -162,13 +162,23 @@ def _open_object(source: Any, role: str, wanted: Wanted) -> Source:
                 "column names must be text: rename it"
             )
     table = ibis.memtable(source)
-    # A column without any value has no type either; DuckDB wants one.
-    typed = {
-        "null": "boolean" if wanted.names is None else "string",
-        "array<null>": "array<string>",
-    }
-    untyped = {name: typed[str(t)] for name, t in table.schema().items() if str(t) in typed}
+    # What has no value has no type either; DuckDB wants one.
+    nothing = dt.boolean if wanted.names is None else dt.string
+    typed = {name: _typed(kind, nothing) for name, kind in table.schema().items()}
+    untyped = {name: kind for name, kind in typed.items() if kind != table.schema()[name]}
     return Source(table.cast(untyped) if untyped else table, [str(name) for name in columns])
+
+
+def _typed(kind: dt.DataType, nothing: dt.DataType = dt.string) -> dt.DataType:
+    """Return a type with another in the place of null, at any depth; text inside of others."""
+    if kind.is_null():
+        return nothing
+    if kind.is_array():
+        return dt.Array(_typed(kind.value_type), nullable=kind.nullable)
+    if kind.is_struct():
+        fields = {name: _typed(field) for name, field in kind.fields.items()}
+        return dt.Struct(fields, nullable=kind.nullable)
+    return kind
 
 
 def _open_named(
@@ -242,6 +252,8 @@ def _read_files(
 
 def _names_and_words(guessed: Table, role: str, options: Options, wanted: Wanted) -> set[str]:
     """Return the columns that are text, whatever they look like: '007' must not become 7."""
+    if role not in ("predictions", "tags"):
+        return {*wanted.among(guessed.columns)}  # ids, labels and texts
     if role == "tags":
         names = {options.image_id} if options.wide else {options.image_id, options.tag}
         return {name for name in names & {*guessed.columns} if not guessed[name].type().is_array()}

@@ -12,7 +12,7 @@ import re
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias, cast
@@ -163,6 +163,10 @@ class Warehouse:
 
     def close(self) -> None:
         """End the session; its temporary relations go with it."""
+        # A function of ours that was interrupted may still run in one of the engine's threads, and
+        # Python must not end before it. The engine waits for it before the next statement.
+        with suppress(duckdb.Error):
+            self.backend.raw_sql("select 1")
         self.backend.con.close()
 
 

@@ -107,7 +107,9 @@ def say(message: str, *, label: str = "", style: str = "", console: Console = er
     console.print(text, soft_wrap=True)
 
 
-def reports_errors(command: Callable[..., None]) -> Callable[..., None]:
+def reports_errors(
+    command: Callable[..., None], *, interrupted: str = "the database is as it was."
+) -> Callable[..., None]:
     """Turn the errors of prime_sql into one message and exit status 2."""
 
     @functools.wraps(command)
@@ -121,7 +123,7 @@ def reports_errors(command: Callable[..., None]) -> Callable[..., None]:
             # DuckDB turns the signal into a RuntimeError while it works.
             if not isinstance(error, KeyboardInterrupt) and str(error) != "Query interrupted":
                 raise
-            say("Interrupted; the database is as it was.")
+            say(f"Interrupted; {interrupted}")
             raise typer.Exit(130) from None
 
     return wrapped
@@ -172,10 +174,11 @@ def emit(
         sys.stdout.write(output.render(rows, form) + "\n")
 
 
+Watch = tuple[Callable[[ps.Statement], None] | None, Callable[[Any], None] | None]
+
+
 @contextmanager
-def watched(
-    quiet: bool, verbose: bool
-) -> Iterator[tuple[Callable[[ps.Statement], None] | None, Callable[[ps.Progress], None] | None]]:
+def watched(quiet: bool, verbose: bool, bar: Callable[[], Any] | None = None) -> Iterator[Watch]:
     """Show progress (on a terminal), statements (when verbose) and warnings, on standard error."""
     if quiet and verbose:
         raise OptionError("--quiet and --verbose exclude each other")
@@ -188,7 +191,7 @@ def watched(
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", InputWarning)
         if err.is_terminal and not quiet and not verbose:
-            with _progress_bar() as on_progress:
+            with (bar or _steps_bar)() as on_progress:
                 yield None, on_progress
         else:
             yield (on_sql if verbose else None), None
@@ -202,7 +205,7 @@ def watched(
 
 
 @contextmanager
-def _progress_bar() -> Iterator[Callable[[ps.Progress], None]]:
+def _steps_bar() -> Iterator[Callable[[ps.Progress], None]]:
     """Name the step under way, and what the last one counted."""
     columns = (
         BarColumn(bar_width=16),

@@ -29,6 +29,7 @@ from prime_sql.errors import QueryError
     prime-sql sql prime.duckdb "select tags, images, accuracy from failure_modes"
     prime-sql sql prime.duckdb "describe failure_modes"
     prime-sql sql prime.duckdb "from prime.failure_modes" --format csv
+    prime-sql sql prime.duckdb "from image_problems"
     """,
 )
 @reports_errors
@@ -49,8 +50,7 @@ def sql(
     """Answer an SQL query over the tables of a run."""
     if output_ is not None:
         output.check_file(output_)
-    with ps.open_run(db, run) as opened:
-        emit(opened.sql(query).to_polars(), format_, output_)
+    emit(ps.sql(db, query, run), format_, output_)
 
 
 @app.command(cls=Command)

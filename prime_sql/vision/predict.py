@@ -1,0 +1,92 @@
+"""Images become predictions of a classifier."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from pathlib import Path
+from typing import Any
+
+from prime_sql import queries
+from prime_sql.vision import classifiers
+from prime_sql.vision.functions import ImageFunction
+from prime_sql.vision.network import Place, batch_size_on
+from prime_sql.vision.steps import Done, OnImages, Step, fingerprint, make, run, session, settle
+from prime_sql.warehouse import Destination, OnSql
+
+
+def predict(
+    into: Destination,
+    model: str,
+    *,
+    checkpoint: str | os.PathLike[str] | None = None,
+    labels: str | os.PathLike[str] | None = None,
+    image_size: int | None = None,
+    mean: tuple[float, ...] | None = None,
+    std: tuple[float, ...] | None = None,
+    resize: str | None = None,
+    trust: bool = False,
+    name: str | None = None,
+    table: str = "predictions",
+    replace: bool = False,
+    device: str = "auto",
+    precision: str = "auto",
+    batch_size: int | None = None,
+    threads: int | None = None,
+    on_sql: OnSql | None = None,
+    on_images: OnImages | None = None,
+) -> Done:
+    """Classify the images of a database that a model has not classified yet.
+
+    Rows go into ``predictions(image_id, label, prediction, confidence, model)``; the label is that
+    of ``images``.
+
+    Parameters
+    ----------
+    model, checkpoint, labels, image_size, mean, std, resize, trust, name
+        See `classifiers.load`.
+    into, table, replace, device, precision, batch_size, threads, on_sql, on_images
+        As for `embed`.
+
+    Raises
+    ------
+    InputError
+        When there are no images, or the model cannot be had.
+    OptionError
+        When an option is out of range, or the model has no use for it.
+    """
+    with session(into, on_sql) as warehouse:
+        place = Place.choose(device, precision)
+        size = batch_size_on(place, batch_size)
+        classifier = classifiers.load(
+            model,
+            checkpoint=None if checkpoint is None else Path(checkpoint),
+            labels=None if labels is None else Path(labels),
+            image_size=image_size,
+            mean=mean,
+            std=std,
+            resize=resize,
+            place=place,
+            trust=trust,
+            name=name,
+        )
+        make(warehouse, "predictions", table)
+        files = [Path(text) for text in (model, checkpoint, labels) if text is not None]
+        settings: dict[str, Any] = {
+            "model": Path(model).name,
+            "files": fingerprint(*(path for path in files if path.exists())),
+            "image_size": image_size,
+            "mean": mean,
+            "std": std,
+            "resize": resize,
+        }
+        settle(warehouse, "predict", table, classifier.name, settings, replace=replace)
+        function = ImageFunction.over(classifier, "predict", batch_size=size, threads=threads)
+        values = {"table": table, "model": classifier.name}
+        to_do = queries.find("vision/to_do").render(
+            warehouse.dialect, model_column="model", **values
+        )
+        write = queries.find("vision/predicted").render(warehouse.dialect, **values)
+        step = Step("predict", classifier.name, table, to_do=to_do, write=write)
+        done = run(step, function, warehouse, on_images)
+        return dataclasses.replace(done, note=f"Names of the classes: {classifier.classes_from}.")

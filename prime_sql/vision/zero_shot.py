@@ -1,0 +1,180 @@
+"""Zero-shot tags: an image carries a tag whose text lies close to it in a CLIP model's space."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from prime_sql.errors import OptionError
+from prime_sql.vision.network import TAGS
+
+CALIBRATIONS = ("class", "all", "none")
+FEWEST = 10  # images of a class from which its own mean and deviation are taken
+CELLS = 4_000_000  # similarities in memory at once; a vocabulary may hold 100,000 tags
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Mean and standard deviation of each tag's cosine similarity, arrays of length tags."""
+
+    mean: np.ndarray
+    deviation: np.ndarray
+
+
+class ZeroShotTagger:
+    """Scores a vocabulary on embeddings of images.
+
+    A cosine similarity says little by itself: some texts lie close to every image, and all names of
+    a class lie close to all its images. So the score is how many standard deviations the
+    similarity is above the tag's mean, over the images of the same class or over all images.
+
+    Parameters
+    ----------
+    vocabulary
+        The tags.
+    texts
+        Their embeddings: unit vectors, float32 of shape (tags, dimensions).
+    threshold
+        Least score of a tag; none if None.
+    top_k
+        Most tags of an image; no limit if None.
+    calibrate
+        ``class``, ``all`` or ``none``: what the mean and deviation are taken over. With ``none``
+        the score is the cosine similarity.
+
+    Raises
+    ------
+    OptionError
+        When an option is out of range; see `check_options`.
+    """
+
+    def __init__(
+        self,
+        vocabulary: Sequence[str],
+        texts: np.ndarray,
+        *,
+        threshold: float | None,
+        top_k: int | None,
+        calibrate: str,
+    ) -> None:
+        check_options(threshold, top_k, calibrate)
+        self._vocabulary = pa.array(list(vocabulary), pa.string())
+        # In single precision the last digits of a product depend on its place in the batch: equal
+        # texts would not tie, and a tag at the threshold would come and go.
+        self._texts = texts.astype(np.float64)
+        self._threshold, self._top_k, self._calibrate = threshold, top_k, calibrate
+        self._all = Scale(np.zeros(len(texts)), np.ones(len(texts)))
+        self._classes: dict[str | None, Scale] = {}
+
+    def fit(self, batches: Iterable[tuple[np.ndarray, Sequence[str | None]]]) -> None:
+        """Take means and deviations from embeddings, shape (images, dimensions), and labels."""
+        if self._calibrate == "none":
+            return
+        counts: dict[str | None, int] = {}
+        sums: dict[str | None, np.ndarray] = {}
+        for all_embeddings, all_labels in batches:
+            for part in self._slices(len(all_labels)):
+                similarities, labels = self._similarities(all_embeddings[part]), all_labels[part]
+                names = np.array(labels, dtype=object)
+                for name in dict.fromkeys(labels):
+                    own = similarities[names == name]
+                    counts[name] = counts.get(name, 0) + len(own)
+                    both = np.stack([own.sum(axis=0), (own**2).sum(axis=0)])
+                    sums[name] = sums[name] + both if name in sums else both
+        if not counts:
+            return
+        self._all = _scale(sum(counts.values()), np.sum(list(sums.values()), axis=0))
+        if self._calibrate == "class":
+            self._classes = {
+                name: _scale(count, sums[name])
+                for name, count in counts.items()
+                # A few images say little about a class, and no label is none.
+                if count >= FEWEST and name is not None
+            }
+
+    def scores(self, embeddings: np.ndarray, labels: Sequence[str | None]) -> np.ndarray:
+        """Return scores, float32 of shape (images, tags)."""
+        scores = self._similarities(embeddings)
+        if self._calibrate != "none":
+            names = np.array(labels, dtype=object)
+            for name in dict.fromkeys(labels):
+                scale = self._classes.get(name, self._all)
+                own = names == name
+                scores[own] = (scores[own] - scale.mean) / scale.deviation
+        return scores.astype(np.float32)
+
+    def __call__(self, embeddings: pa.ChunkedArray, labels: pa.ChunkedArray) -> pa.Array:
+        """Return the tags of each image with their scores, highest first; null for null."""
+        there = embeddings.drop_null().combine_chunks()
+        width = self._texts.shape[1]
+        vectors = there.flatten().to_numpy(zero_copy_only=False).reshape(-1, width)
+        known = [
+            label
+            for label, e in zip(labels.to_pylist(), embeddings.is_valid(), strict=True)
+            if e.as_py()
+        ]
+        slices = list(self._slices(len(known))) or [slice(0)]
+        tags = pa.concat_arrays([self._select(self.scores(vectors[s], known[s])) for s in slices])
+        if len(there) == len(embeddings):
+            return tags
+        valid = embeddings.is_valid().to_numpy()
+        places = np.where(valid, np.cumsum(valid) - 1, -1)
+        return tags.take(pa.array(places, mask=~valid))
+
+    def _similarities(self, embeddings: np.ndarray) -> np.ndarray:
+        found: np.ndarray = embeddings.astype(np.float64) @ self._texts.T
+        return found
+
+    def _slices(self, images: int) -> Iterator[slice]:
+        size = max(1, CELLS // max(1, len(self._texts)))
+        return (slice(first, first + size) for first in range(0, images, size))
+
+    def _select(self, scores: np.ndarray) -> pa.Array:
+        keep = np.ones(scores.shape, bool)
+        if self._threshold is not None:
+            keep = scores >= self._threshold
+        if self._top_k is not None and self._top_k < scores.shape[1]:
+            # Ties go to the tag that stands first in the vocabulary.
+            order = np.argsort(-scores, axis=1, kind="stable")
+            top = np.zeros(scores.shape, bool)
+            np.put_along_axis(top, order[:, : self._top_k], True, axis=1)
+            keep &= top
+        image, tag = np.nonzero(keep)
+        score = scores[image, tag]
+        order = np.lexsort((tag, -score, image))
+        offsets = np.concatenate([[0], np.cumsum(keep.sum(axis=1))])
+        pairs = pa.StructArray.from_arrays(
+            [self._vocabulary.take(pa.array(tag[order])), pa.array(score[order], pa.float32())],
+            fields=list(TAGS.value_type),
+        )
+        return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pairs)
+
+
+def check_options(threshold: float | None, top_k: int | None, calibrate: str) -> None:
+    """Refuse options of a `ZeroShotTagger` that are out of range.
+
+    Raises
+    ------
+    OptionError
+        When one is, or when every image would carry every tag.
+    """
+    if calibrate not in CALIBRATIONS:
+        raise OptionError(f"calibrate must be one of {', '.join(CALIBRATIONS)}, got {calibrate!r}")
+    if threshold is not None and not math.isfinite(threshold):
+        raise OptionError(f"threshold must be a finite number, got {threshold}")
+    if top_k is not None and top_k < 1:
+        raise OptionError(f"top_k must be at least 1, got {top_k}")
+    if threshold is None and top_k is None:
+        raise OptionError("give a threshold, top_k or both: every image is close to every tag")
+
+
+def _scale(count: int, sums: np.ndarray) -> Scale:
+    mean = sums[0] / count
+    variance = np.maximum(sums[1] / count - mean**2, 0)
+    # A tag that is equally close to all images tells none of them apart.
+    deviation = np.sqrt(variance)
+    return Scale(mean, np.where(deviation > 1e-6, deviation, np.inf))

@@ -1,0 +1,24 @@
+-- Where do tags go? Every statement may run again.
+-- parameter table: the table's name
+-- returns: nothing; makes the table, the list of the images that were tagged, and their comments
+create table if not exists {{ table | identifier }} (
+    image_id varchar not null,
+    tag varchar not null,
+    score float not null,
+    tagger varchar not null
+);
+comment on table {{ table | identifier }} is 'One row for each image, tag and tagger';
+comment on column {{ table | identifier }}.image_id is 'The image';
+comment on column {{ table | identifier }}.tag is 'The tag';
+comment on column {{ table | identifier }}.score is 'How sure the tagger is, on its own scale; 1 where it gives no score';
+comment on column {{ table | identifier }}.tagger is 'Who tagged';
+
+create table if not exists tagged_images (
+    image_id varchar not null,
+    tagger varchar not null,
+    tags integer not null
+);
+comment on table tagged_images is 'The images that a tagger saw, also those for which it found no tag';
+comment on column tagged_images.image_id is 'The image';
+comment on column tagged_images.tagger is 'Who tagged';
+comment on column tagged_images.tags is 'How many tags it found';
