@@ -263,7 +263,7 @@ def test_files_that_cannot_be_read(db, tmp_path):
         vision.tag_table(db, tmp_path / "torn.parquet")
 
 
-def test_a_name_that_no_column_has_is_no_crash_where_tables_have_the_names_of_the_session(db):
+def test_tables_of_the_users_own_may_have_the_names_of_the_session(db):
     names = ["seen", "found", "synonyms", "tags_rows", "outputs", "source_tags_rows", "to_do"]
     run(db, *[f"create table {name} as select 'mine' as mine" for name in names])
     before = dump(db)
@@ -444,10 +444,10 @@ def test_a_tagger_is_called_by_one_thread_at_a_time(db, captions, monkeypatch):
         return found.cast(vision.tag.TAGS)
 
     monkeypatch.setattr(CaptionTagger, "tag", tag)
-    many = pa.table(
-        {"image_id": pa.array(range(260_000)).cast("string"), "caption": ["x"] * 260_000}
-    )
-    assert vision.tag_captions(db, many).images == 260_000
+    count = 260_000  # which the engine reads in three parts
+    ids = pa.array(range(count)).cast("string")
+    done = vision.tag_captions(db, pa.table({"image_id": ids, "caption": ["x"] * count}))
+    assert done.images == count
     assert max(most) == 1
 
 
@@ -932,6 +932,14 @@ def test_clip_tags_are_those_of_the_embeddings(
     counts = tagged(own, "clip")
     assert sum(counts.values()) == len(expected)
     assert (done.model, done.images, done.problems, len(counts)) == ("clip", 30, 0, 30)
+
+
+def test_clip_tags_come_from_the_embeddings_of_that_model(own, clip_folder, other_clips):
+    vision.tag_clip(own, WORDS, str(clip_folder), top_k=3)
+    before = tags(own, "clip")
+    vision.embed(own, str(other_clips[1]), name="second")
+    assert vision.tag_clip(own, WORDS, str(clip_folder), top_k=3).images == 30
+    assert tags(own, "clip") == before
 
 
 def test_clip_tags_embed_what_is_not_embedded_yet(own, clip_folder, tmp_path):

@@ -234,7 +234,7 @@ def test_a_label_that_was_not_there_and_none_at_all_are_calibrated_over_all():
 def test_a_tag_that_is_equally_close_to_all_images_stands_at_zero(calibrate):
     # Its similarities differ in their last digits, as those of equal pictures in two batches do.
     rng = np.random.default_rng(10)
-    images = [[0.7 + rng.normal() * 1e-8, i % 3] for i in range(30)]
+    images = [[0.7 + rng.normal() * 1e-7, i % 3] for i in range(30)]
     made = tagger([[1, 0], [0, 1]], -9.0, None, calibrate)
     made.fit([(np.array(images, np.float32), ["cat"] * 30)])
     for row in apply(made, images, ["cat"] * 30, 2):
