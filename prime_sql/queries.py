@@ -195,8 +195,8 @@ def _number(value: Any) -> str:
 
 
 _FOLDERS = {
-    "vision": "Images in: 01 to 06 make the tables, 10 to 14 say what is to be done, 20 to 25 write "
-    "what the models (Arrow functions) returned.",
+    "vision": "Images in: 01 to 06 make the tables, 10 to 14 say what is to be done, 20 to 25 "
+    "write what the models (Arrow functions) returned.",
     "search": "From predictions and tags to failure modes, in this order; the files with a `size` "
     "run once for each set size.",
     "check": "What could be wrong with the input, or with an empty result.",

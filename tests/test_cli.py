@@ -657,7 +657,10 @@ def test_runs_of_a_database_without_any(folder):
     data.write_tables(folder / "mine.duckdb", tags=data.TAGS)
     assert succeed("runs", "mine.duckdb").stdout == "mine.duckdb holds no run.\n"
     assert succeed("runs", "mine.duckdb", "--format", "json").stdout == "[]\n"
-    assert "mine.duckdb holds no run" in fail("sql", "mine.duckdb", "select 1")
+    # Its other tables can be asked; the relations of a run are missed.
+    assert "1,234" not in succeed("sql", "mine.duckdb", "select count(*) as n from tags").stdout
+    assert "mine.duckdb holds no run" in fail("sql", "mine.duckdb", "from failure_modes")
+    assert "holds no run 3" in fail("sql", "mine.duckdb", "select 1", "--run", "3")
 
 
 def test_query_lists_the_questions(folder):

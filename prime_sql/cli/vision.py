@@ -367,7 +367,7 @@ def tag(
     threshold: Annotated[
         float | None,
         typer.Option(
-            help="Least score of a tag. clip: 2 (standard deviations) if left out; ram: the "
+            help="Least score of a tag. clip: 2.5 (standard deviations) if left out; ram: the "
             "model's own of each tag.",
             rich_help_panel=CLIP,
             show_default=False,
@@ -384,7 +384,7 @@ def tag(
             "the same class, or over all; none keeps cosine similarities.",
             rich_help_panel=CLIP,
         ),
-    ] = Calibrate.class_,
+    ] = Calibrate.all,
     embeddings: Annotated[
         str,
         typer.Option(

@@ -72,6 +72,8 @@ class ImageFunction:
         self.failure: BaseException | None = None
         self.on_batch: Callable[[int], object] | None = None
         self._work, self._run = work, run
+        if threads is not None and threads < 1:
+            raise OptionError(f"threads must be at least 1, got {threads}")
         self._threads = threads or _cores()
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix=f"{name}_decode")
         self._ahead: dict[str, Future[Any]] = {}

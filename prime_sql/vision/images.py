@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import hashlib
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -115,12 +116,16 @@ def _as_facts(batch: list[dict[str, Any]]) -> pa.Array:
 
 
 def _computed(warehouse: Warehouse) -> list[tuple[str, str, str]]:
-    """Return what was computed from images: table, its column for the model, and the model."""
-    rows = warehouse.execute("tables", "select step, table_name, model from model_settings")
+    """Return what was computed from pixels: table, its column for the model, and the model."""
+    # Tags from captions or from a table stay: whoever changes a picture says what is on it.
+    rows = warehouse.execute(
+        "tables", "select step, table_name, model, settings from model_settings"
+    )
     return [
         place
-        for step, table, model in rows
+        for step, table, model, settings in rows
         if columns(warehouse, table)  # or the user dropped it
+        if not {"captions", "tags"} & json.loads(settings).keys()
         for place in (
             [(table, "tagger", model), ("tagged_images", "tagger", model)]
             if step == "tag"

@@ -56,7 +56,7 @@ def need(module: str, extra: str = "vision") -> ModuleType:
     InstallError
         When it is not installed; the message has the line that installs it.
     """
-    if module in ("open_clip", "timm", "torchvision"):
+    if module.partition(".")[0] in ("open_clip", "timm", "torchvision", "transformers"):
         _declare_missing_operators()
     try:
         return importlib.import_module(module)
@@ -137,7 +137,8 @@ def batch_size_on(place: Place, batch_size: int | None = None) -> int:
         When it is less than one.
     """
     if batch_size is None:
-        return {"cpu": 32, "cuda": 256}.get(place.device.type, 64)
+        # On a CPU small batches stay in its caches.
+        return {"cpu": 16, "cuda": 256}.get(place.device.type, 64)
     if batch_size < 1:
         raise OptionError(f"batch_size must be at least 1, got {batch_size}")
     return batch_size

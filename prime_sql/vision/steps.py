@@ -183,6 +183,7 @@ def settle(
     settings: dict[str, Any],
     *,
     replace: bool = False,
+    write: str | None = None,
 ) -> None:
     """Note the settings of a model, so that results of two settings are never mixed in a table.
 
@@ -194,6 +195,8 @@ def settle(
         What they depend on.
     replace
         Remove what the model has done so far.
+    write
+        A script that writes its new results, in the same transaction.
 
     Raises
     ------
@@ -210,8 +213,8 @@ def settle(
         before = json.loads(known[0][0])
         changed = [k for k in {**before, **settings} if before.get(k) != json.loads(written).get(k)]
         raise OptionError(
-            f"{table} holds results of {model} with another {' and '.join(sorted(changed))}; "
-            "--replace makes them anew, --name keeps both"
+            f"{table} holds results of {model} with other settings ({', '.join(sorted(changed))}); "
+            f"`prime-sql {step} --replace` makes them anew, --name keeps both"
         )
     with warehouse.transaction():
         if replace:
@@ -219,6 +222,8 @@ def settle(
         warehouse.execute("settings", f"delete from model_settings where {place}")
         row = ", ".join(queries.literal(value) for value in (step, table, model, written))
         warehouse.execute("settings", f"insert into model_settings values ({row})")
+        if write is not None:
+            warehouse.script(step, write)
 
 
 def forget(warehouse: Warehouse, step: str, table: str, model: str) -> None:
@@ -250,7 +255,7 @@ def columns(warehouse: Warehouse, table: str) -> dict[str, str]:
             "tables",
             "select column_name, data_type from duckdb_columns() "
             "where database_name = current_database() and schema_name = current_schema() "
-            f"and table_name = {queries.literal(table)}",
+            f"and lower(table_name) = {queries.literal(table.lower())}",
         )
     )
 

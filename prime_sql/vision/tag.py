@@ -48,7 +48,7 @@ def tag_clip(
     template: str = "a photo of {}",
     threshold: float | None = None,
     top_k: int | None = None,
-    calibrate: str = "class",
+    calibrate: str = "all",
     synonyms: Any = None,
     name: str = "clip",
     table: str = "tags",
@@ -76,8 +76,8 @@ def tag_clip(
     template
         The prompt; the tag stands in it at ``{}``.
     threshold, top_k, calibrate
-        See `ZeroShotTagger`. With neither of the first two, the threshold is 2 standard deviations
-        where scores are calibrated, and 10 tags an image where they are not.
+        See `ZeroShotTagger`. With neither of the first two, an image gets the tags that are 2.5
+        standard deviations above their mean, or without calibration its 10 closest.
     synonyms
         See `tag_table`.
     name
@@ -98,7 +98,7 @@ def tag_clip(
     """
     check_template(template)
     if threshold is None and top_k is None:
-        threshold, top_k = (None, 10) if calibrate == "none" else (2.0, None)
+        threshold, top_k = (None, 10) if calibrate == "none" else (2.5, None)
     check_options(threshold, top_k, calibrate)
     with session(into, on_sql) as warehouse:
         load_texts(vocabulary, column, "vocabulary", warehouse)
@@ -353,9 +353,8 @@ def _retag(
 ) -> int:
     """Replace a tagger's tags by those of the session's outputs or seen; return how many images."""
     settings["synonyms"] = _written_synonyms(warehouse)
-    settle(warehouse, "tag", table, name, settings, replace=True)
-    with warehouse.transaction():
-        warehouse.script("tag", _write(warehouse, table, name, from_outputs=from_outputs))
+    write = _write(warehouse, table, name, from_outputs=from_outputs)
+    settle(warehouse, "tag", table, name, settings, replace=True, write=write)
     count = f"select count(*) from tagged_images where tagger = {queries.literal(name)}"
     return int(warehouse.execute("tag", count)[0][0])
 

@@ -82,7 +82,7 @@ def palette_with_alpha() -> bytes:
     indices[: HEIGHT // 2, WIDTH // 2 :] = 1
     indices[HEIGHT // 2 :, : WIDTH // 2] = 2
     indices[HEIGHT // 2 :, WIDTH // 2 :] = 3
-    coloured = image.fromarray(indices, "P")
+    coloured = image.fromarray(indices)
     coloured.putpalette([*RED, *GREEN, *BLUE, *YELLOW])
     return encoded("PNG", coloured, transparency=bytes([255, 0, 128, 255]))
 

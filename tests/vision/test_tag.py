@@ -669,7 +669,7 @@ def test_a_model_of_other_dimensions_wants_a_table_of_its_own(own, other_clips):
 def test_other_weights_of_the_same_name_are_not_mixed_in(own, clip_folder, other_clips):
     other = str(other_clips[1])
     before = vectors(own)
-    with pytest.raises(OptionError, match="embeddings holds results of tiny with another files"):
+    with pytest.raises(OptionError, match="embeddings holds results of tiny with other settings"):
         vision.embed(own, other)
     np.testing.assert_equal(vectors(own), before)
     assert vision.embed(own, other, name="second").images == 30
@@ -906,7 +906,7 @@ def expected_tags(db, texts, threshold, top_k, calibrate):
         (0.7, None, "class"),
         (None, 2, "class"),
         (0.9, 1, "all"),
-        (None, None, "class"),
+        (None, None, "all"),
         (None, None, "none"),
         (0.01, 3, "none"),
     ],
@@ -923,7 +923,7 @@ def test_clip_tags_are_those_of_the_embeddings(
         calibrate=calibrate,
     )
     if threshold is None and top_k is None:
-        threshold, top_k = (None, 10) if calibrate == "none" else (2, None)
+        threshold, top_k = (None, 10) if calibrate == "none" else (2.5, None)
     texts = open_clip_alone[1]([f"a photo of {word}" for word in sorted(WORDS)])
     expected = expected_tags(own, texts, threshold, top_k, calibrate)
     assert expected
