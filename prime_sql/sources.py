@@ -298,7 +298,8 @@ def _find_table(
     places |= {name: (schema, name) for schema, name in places.values() if schema == "main"}
     if table not in places:
         raise InputError(
-            f"{role}: there is no file or table {shown}.{did_you_mean(table, places)} Give {FORMS}."
+            f"{role}: there is no {'folder, ' if role == 'images' else ''}file or table {shown}."
+            f"{did_you_mean(table, places)} Give {FORMS}."
         )
     schema, name = places[table]
     found = backend.table(name, database=(catalog, schema))

@@ -236,6 +236,11 @@ class Database:
                 leftover.unlink(missing_ok=True)
         return folder / f".{name}.{os.getpid()}-{uuid.uuid4().hex[:8]}.partial"
 
+    @property
+    def is_new(self) -> bool:
+        """Whether this is a file that has no name yet."""
+        return self._partial is not None
+
     def publish(self) -> Backend:
         """Give a new file its name; return the connection that results are read from."""
         if self._partial is not None and self.path is not None:

@@ -36,6 +36,7 @@ TABLES = {
     "predictions": ("image_id", "label", "prediction", "confidence", "model"),
 }
 _LOAD_IMAGES = "`prime-sql images FOLDER --db FILE` loads them"
+_FIRST = ("images", "image_problems", "model_settings")  # one of them is written first
 _PROBLEMS = pa.schema([("uri", pa.string()), ("reason", pa.string())])
 
 
@@ -99,7 +100,8 @@ def session(
 ) -> Iterator[Warehouse]:
     """Open a database for steps over images, with the tables of images in it.
 
-    A file that does not exist yet is made with these tables, empty; steps then commit into it.
+    A file that does not exist yet is made with these tables, empty; steps then commit into it. It
+    goes again where the first step stops before it has written anything.
 
     Parameters
     ----------
@@ -122,17 +124,27 @@ def session(
     if has_images and isinstance(into, (str, os.PathLike)) and not Path(into).exists():
         raise InputError(f"there is no database {into}; {_LOAD_IMAGES}")
     database = Database(into)
+    new = database.path if database.is_new else None
     try:
         _prepare(database, on_sql, has_images=has_images)
         warehouse = Warehouse(database.publish(), on_sql)
         try:
             if has_images and not warehouse.execute("images", "from images limit 1"):
                 raise InputError(f"the database holds no images; {_LOAD_IMAGES}")
-            yield warehouse
+            try:
+                yield warehouse
+                new = None
+            finally:
+                if new is not None and any(
+                    warehouse.execute("tables", f"from {table} limit 1") for table in _FIRST
+                ):
+                    new = None
         finally:
             warehouse.close()
     finally:
         database.discard()
+        if new is not None:
+            new.unlink(missing_ok=True)
 
 
 def _prepare(database: Database, on_sql: OnSql | None, *, has_images: bool) -> None:

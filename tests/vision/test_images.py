@@ -451,7 +451,7 @@ def test_wrong_tables(
 ) -> None:
     with pytest.raises(ps.InputError, match=message):
         load_images(pl.DataFrame(rows), db, **options)
-    assert query(db, "from images") == []
+    assert not db.exists()  # no empty database stays behind
 
 
 def test_wrong_sources(folder: Path, db: Path) -> None:
@@ -467,12 +467,13 @@ def test_wrong_sources(folder: Path, db: Path) -> None:
         (folder / "nowhere", "there is no file or folder .*nowhere"),
         (f"{folder}/emty", "there is no file or folder .*emty.*mean 'empty'"),
         (f"{folder}/nowhere/", "there is no file or folder .*nowhere"),
-        ("nowhere", "there is no file or table nowhere"),
+        ("nowhere", "there is no folder, file or table nowhere"),
         (7, "images is int; give"),
         ([{"uri": "a"}], "images is list; give"),
     ]:
         with pytest.raises(ps.InputError, match=message):
             load_images(source, db)
+        assert not db.exists()
 
 
 def test_no_labels_for_a_column_that_is_misspelt(pictures: Path, db: Path) -> None:
