@@ -439,9 +439,9 @@ def test_a_tagger_is_called_by_one_thread_at_a_time(db, captions, monkeypatch):
         inside.append(1)
         time.sleep(0.001)
         most.append(len(inside))
-        found = pa.array([[{"tag": str(c), "score": 1.0}] for c in captions.to_pylist()])
+        found = [[{"tag": str(c), "score": 1.0}] for c in captions.to_pylist()]
         inside.pop()
-        return found.cast(vision.tag.TAGS)
+        return pa.array(found, vision.tag.TAGS)
 
     monkeypatch.setattr(CaptionTagger, "tag", tag)
     count = 260_000  # which the engine reads in three parts
