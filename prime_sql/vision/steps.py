@@ -130,6 +130,8 @@ def session(
         warehouse = Warehouse(database.publish(), on_sql)
         try:
             if has_images and not warehouse.execute("images", "from images limit 1"):
+                if warehouse.execute("images", "from image_problems limit 1"):
+                    raise InputError("no image could be read; the table image_problems says why")
                 raise InputError(f"the database holds no images; {_LOAD_IMAGES}")
             try:
                 yield warehouse

@@ -18,6 +18,7 @@ import pyarrow.parquet
 import pytest
 
 import prime_sql as ps
+from prime_sql import vision
 from prime_sql.vision import load_images
 from prime_sql.vision.steps import CHUNK
 from tests.vision.samples import encoded, numbered, plain, write_numbered
@@ -474,6 +475,16 @@ def test_wrong_sources(folder: Path, db: Path) -> None:
         with pytest.raises(ps.InputError, match=message):
             load_images(source, db)
         assert not db.exists()
+
+
+def test_a_step_after_no_image_could_be_read_points_at_the_reasons(
+    tmp_path: Path, db: Path
+) -> None:
+    (tmp_path / "damaged").mkdir()
+    (tmp_path / "damaged" / "a.png").write_bytes(b"x")
+    assert load_images(tmp_path / "damaged", db).problems == 1
+    with pytest.raises(ps.InputError, match="no image could be read; the table image_problems"):
+        vision.embed(db, "ViT-B-32", "openai")
 
 
 def test_no_labels_for_a_column_that_is_misspelt(pictures: Path, db: Path) -> None:
