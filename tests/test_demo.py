@@ -170,31 +170,3 @@ def test_the_next_commands_name_the_program_that_runs(monkeypatch, started, foun
     monkeypatch.setattr(sys, "argv", [started, "demo"])
     monkeypatch.setattr("shutil.which", lambda name: found)
     assert demo._program() == typed
-
-
-def test_from_the_pictures_to_the_same_failure_modes(tmp_path):
-    """Embed, tag and predict the real pictures; what comes out is what the tables hold."""
-    pytest.importorskip("torch")
-    of_tables, of_pictures = tmp_path / "tables.duckdb", tmp_path / "pictures.duckdb"
-    runner = CliRunner()
-    assert runner.invoke(cli.app, ["demo", "--db", str(of_tables)]).exit_code == 0
-    result = runner.invoke(cli.app, ["demo", "--images", "--db", str(of_pictures)])
-    assert result.exit_code == 0, result.output
-    modes = "select mode_id, tags, images, errors from failure_modes order by mode_id"
-    expected, found = (set(ps.sql(db, modes).rows()) for db in (of_tables, of_pictures))
-    assert len(expected) == 72
-    # Another processor may turn over a prediction that was a tie.
-    assert len(expected ^ found) <= 6, expected ^ found
-    counts = ps.sql(
-        of_pictures,
-        "select (select count(*) from emoji_images.images), "
-        "(select count(*) from emoji_images.embeddings), "
-        "(select count(*) from emoji_images.image_problems), "
-        "(select count(distinct image_id) from emoji_images.tags where tagger = 'clip')",
-    ).row(0)
-    assert counts[:3] == (3781, 3781, 0)
-    assert counts[3] > 3000
-    # Nothing is done twice.
-    again = runner.invoke(cli.app, ["demo", "--images", "--db", str(of_pictures)])
-    assert "predict: 0 images" in again.output
-    assert "embed: 0 images" in again.output

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import ibis
+import numpy as np
 import pyarrow as pa
 import pytest
 
 from prime_sql.errors import OptionError, PrimeSqlError
 from prime_sql.vision import load_images, register
 from prime_sql.vision.functions import ImageFunction, udf
+from prime_sql.vision.pictures import decode, read
 from tests.vision.models import MeanColour, colour_of, embed_mean
 from tests.vision.samples import write_numbered
 
@@ -269,3 +272,29 @@ def test_of_two_arguments() -> None:
     table = ibis.memtable({"a": ["x", "y", None], "b": ["1", None, "3"]})
     found = ibis.duckdb.connect().to_pyarrow(table.select(c=both(table.a, table.b)))
     assert found.column("c").to_pylist() == ["x-1", None, "None-3"]
+
+
+def test_the_readmes_example_in_sql_ranks_images(clip_folder, tmp_path, monkeypatch):
+    """As written, but for the model, which is one that need not be downloaded."""
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    (block,) = re.findall(
+        r"```python\n(import duckdb\nfrom prime_sql import vision\n.*?)```", readme, re.S
+    )
+    named = '"ViT-B-32", "laion2b_s34b_b79k"'
+    assert named in block
+    monkeypatch.chdir(tmp_path)
+    write_numbered(tmp_path / "pictures", 12)
+    load_images("pictures", "prime.duckdb")
+    said: dict[str, Any] = {}
+    exec(
+        block.replace(named, f"{str(clip_folder)!r}, None").replace("con.sql(", "found = con.sql("),
+        said,
+    )
+    rows = said["found"].fetchall()
+    clip = said["clip"]
+    assert len(rows) == 10
+    uris = [row[said["found"].columns.index("uri")] for row in rows]
+    pictures = [clip.prepare(decode(read(uri), clip.pixels)) for uri in uris]
+    cosine = np.array(clip.run(pictures).to_pylist()) @ clip.embed_texts(["a wet dog"])[0]
+    assert (np.diff(cosine) <= 1e-6).all()
+    said["con"].close()
