@@ -137,6 +137,22 @@ class Run:
         order = [ibis.desc(key[1:]) if key[0] == "-" else key for key in RELATIONS[name]]
         return Relation(table.filter(table.run_id == self.run_id).order_by(order))
 
+    def scope(self, *counted: str) -> str:
+        """Return common table expressions in which the names of stored tables mean this run.
+
+        Parameters
+        ----------
+        *counted
+            Tables of the images to add, which the run that counted holds: ``outcomes``,
+            ``vocabulary``, ``tagged``.
+        """
+        catalog = queries.identifier(self.backend.current_catalog)
+        runs = dict.fromkeys((*RELATIONS, "runs"), self.run_id)
+        return ",\n".join(
+            f"{name} as (select * from {catalog}.prime.{name} where run_id = {run_id})"
+            for name, run_id in (runs | dict.fromkeys(counted, self.counted_run_id)).items()
+        )
+
     def sql(self, query: str) -> Relation:
         """Return the answer to an SQL query; ``failure_modes`` and the others mean this run.
 
@@ -147,13 +163,7 @@ class Run:
         QueryError
             When the engine refuses the query; the message is the engine's.
         """
-        catalog = queries.identifier(self.backend.current_catalog)
-        schema = f"{catalog}.prime"
-        scope = ",\n".join(
-            f"{name} as (select * from {schema}.{name} where run_id = {self.run_id})"
-            for name in (*RELATIONS, "runs")
-        )
-        return answer(query, self.backend, scope)
+        return answer(query, self.backend, self.scope())
 
     def query(self, name: str, /, **parameters: Any) -> Relation:
         """Answer a named question of ``queries/ask/``.

@@ -146,7 +146,7 @@ create table if not exists {{ schema }}.vocabulary (
     tag_id integer not null,
     tag varchar not null
 );
-comment on table {{ schema }}.vocabulary is 'The tags of a run that counted';
+comment on table {{ schema }}.vocabulary is 'The tags of a run that counted, those that are frequent in some class';
 comment on column {{ schema }}.vocabulary.run_id is 'The run that counted';
 comment on column {{ schema }}.vocabulary.tag_id is 'Number of the tag, in the order of the tags';
 comment on column {{ schema }}.vocabulary.tag is 'The tag';
@@ -157,7 +157,7 @@ create table if not exists {{ schema }}.tagged (
     tag_id integer not null,
     image_no integer not null
 );
-comment on table {{ schema }}.tagged is 'Which images carry which tag, for the tags that stand in tag_sets';
+comment on table {{ schema }}.tagged is 'Which images carry which tag, for the frequent tags of each class';
 comment on column {{ schema }}.tagged.run_id is 'The run that counted';
 comment on column {{ schema }}.tagged.class_id is 'The class, see classes';
 comment on column {{ schema }}.tagged.tag_id is 'The tag, see vocabulary';

@@ -1,5 +1,5 @@
--- Keep which image carries which tag, for the tags that stand in a counted set.
--- reads: outcomes, vocabulary, tagged, counts_1
+-- Keep which image carries which tag, for the frequent tags of each class.
+-- reads: outcomes, vocabulary, tagged
 -- parameter schema: the quoted schema of the results
 -- parameter run_id: the run that counted
 insert into {{ schema }}.outcomes
@@ -9,9 +9,8 @@ from outcomes;
 insert into {{ schema }}.vocabulary
 select {{ run_id }}, tag_id, tag
 from vocabulary
-where tag_id in (select tag_1 from counts_1);
+where tag_id in (select tag_id from tagged);
 
 insert into {{ schema }}.tagged
-select {{ run_id }}, t.class_id, t.tag_id, t.image_no
-from tagged as t
-inner join counts_1 as s on s.class_id = t.class_id and s.tag_1 = t.tag_id;
+select {{ run_id }}, class_id, tag_id, image_no
+from tagged;
