@@ -3,6 +3,7 @@
 __version__ = "0.1.0"
 
 from prime_sql.answers import Relation
+from prime_sql.compare import compare
 from prime_sql.errors import (
     InputError,
     InstallError,
@@ -12,13 +13,16 @@ from prime_sql.errors import (
     StoredCountsError,
     WarehouseError,
 )
+from prime_sql.explain import Explanation
 from prime_sql.inputs import InputWarning
 from prime_sql.options import Options
 from prime_sql.results import Run, open_run, runs, sql
 from prime_sql.search import Progress, search
+from prime_sql.validate import Validation
 from prime_sql.warehouse import Statement
 
 __all__ = [
+    "Explanation",
     "InputError",
     "InputWarning",
     "InstallError",
@@ -31,7 +35,9 @@ __all__ = [
     "Run",
     "Statement",
     "StoredCountsError",
+    "Validation",
     "WarehouseError",
+    "compare",
     "open_run",
     "runs",
     "search",

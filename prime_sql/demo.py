@@ -9,10 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
 from prime_sql import queries
 from prime_sql.errors import WarehouseError
+from prime_sql.rank import Summary
 from prime_sql.results import Run
 from prime_sql.search import OnProgress, search
 from prime_sql.warehouse import Database, OnSql, Warehouse
@@ -21,8 +20,6 @@ _PACKAGED = Path(__file__).parent / "emoji"
 FOLDER = _PACKAGED if _PACKAGED.is_dir() else Path(__file__).parent.parent / "examples" / "emoji"
 TABLES = ("images", "metadata", "predictions", "tags")
 
-
-SHOWN = 20  # failure modes; the rest is a query away
 _OURS = "Example of prime-sql demo"
 
 
@@ -162,16 +159,18 @@ def introduction(images: int, errors: int) -> str:
     )
 
 
-def next_commands(path: Path, modes: pl.DataFrame, *, images: bool = False) -> str:
-    """Return the three commands worth typing next."""
+def next_commands(path: Path, summary: Summary, *, images: bool = False) -> str:
+    """Return the commands worth typing next."""
     program, file = _program(), shlex.quote(str(path))
-    class_name = modes["class_name"][0]  # the demo's data hold no quotes
+    first = summary.cover.row(0, named=True)
+    class_name = first["class_name"]  # the demo's data hold no quotes
     query = f"select class_name, tags from failure_modes where class_name <> '{class_name}'"
     pictures = "emoji_images" if images else "emoji"
     return (
-        f"All {modes.height} stand in schema prime of {path}, the pictures in schema {pictures}.\n"
+        f"All {summary.modes} stand in schema prime of {path}, the pictures in schema {pictures}.\n"
         "What next?\n\n"
-        f"  {program} query {file} images_of_mode --param mode_id={modes['mode_id'][0]}\n"
+        f"  {program} query {file} images_of_mode --param mode_id={first['mode_id']}\n"
+        f"  {program} query {file} families\n"
         f"  {program} query {file} failure_modes_by --param column=subcategory\n"
         f'  {program} sql {file} "{query}"'
     )

@@ -34,16 +34,27 @@ class Inputs:
     sources: dict[str, str]
     rows: dict[str, int] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    part: str | None = None  # the part of the predictions, as in "split = 'test'"
+
+    @property
+    def about(self) -> str:
+        """The beginning of messages about a part of the predictions."""
+        return f"where {self.part}: " if self.part else ""
 
     def warn(self, message: str) -> None:
         """Keep a warning for the run, and show it now."""
+        message = self.about + message
         self.warnings.append(message)
         # Seen from here: check_tags, the steps of search, search itself, then the user's own line.
         warnings.warn(message, InputWarning, stacklevel=7)
 
 
-def load(predictions: Any, tags: Any, options: Options, warehouse: Warehouse) -> Inputs:
+def load(
+    predictions: Any, tags: Any, options: Options, warehouse: Warehouse, part: str | None = None
+) -> Inputs:
     """Load both tables into the session and check the predictions.
+
+    With `part`, only the predictions whose column `options.split` has that value.
 
     Raises
     ------
@@ -62,7 +73,15 @@ def load(predictions: Any, tags: Any, options: Options, warehouse: Warehouse) ->
     prediction_source = open_source(predictions, "predictions", warehouse, options, wanted)
     wanted = _wanted_tags(options)
     tag_source = open_source(tags, "tags", warehouse, options, wanted)
-    _load_predictions(prediction_source, conditions, options, warehouse, inputs)
+    if part is None:
+        _load_predictions(prediction_source, conditions, options, warehouse, inputs)
+    else:
+        prediction_source = _part(prediction_source, options, part)
+        inputs.part = f"{options.split} = {queries.literal(part)}"
+        try:
+            _load_predictions(prediction_source, conditions, options, warehouse, inputs)
+        except InputError as error:
+            raise InputError(f"{inputs.about}{error}") from error
     _load_tags(tag_source, options, warehouse)
     return inputs
 
@@ -94,6 +113,8 @@ def _wanted_predictions(options: Options, conditions: Conditions) -> Wanted:
     if _has_subquery(conditions):
         return Wanted()  # whose columns a subquery names is the engine's to find out
     named = {options.image_id, options.label, options.prediction, *options.group_by}
+    if options.split is not None:
+        named.add(options.split)
     return Wanted(frozenset(named), frozenset(_columns_of(conditions)))
 
 
@@ -102,6 +123,24 @@ def _wanted_tags(options: Options) -> Wanted:
         return Wanted()
     score = () if options.min_score is None else (options.score,)
     return Wanted(frozenset({options.image_id, options.tag, *score}))
+
+
+def _part(source: Source, options: Options, part: str) -> Source:
+    """Return the predictions of one part, once both parts are known to be there."""
+    value = _column(source, str(options.split), "predictions", "--split").cast(str)
+    rows = source.table.group_by(value=value).aggregate(rows=source.table.count())
+    for name in ("find", "check"):
+        wanted = getattr(options, name)
+        if not rows.filter(rows.value == wanted).count().to_pyarrow().as_py():
+            most = rows.filter(rows.value.notnull())
+            most = most.order_by([ibis.desc("rows"), "value"]).limit(200).to_pyarrow().to_pylist()
+            held = [f"{shorten(row['value'])} ({row['rows']:,} rows)" for row in most]
+            raise InputError(
+                f"predictions.{options.split} is nowhere {wanted!r} ({name})."
+                f"{did_you_mean(wanted, [row['value'] for row in most])} "
+                f"It holds: {shorten_list(held) or 'nothing'}."
+            )
+    return Source(source.table.filter(value == part), source.columns)
 
 
 def _load_predictions(
@@ -385,14 +424,23 @@ def _unpivot(table: Table, options: Options) -> Table:
     return long.filter(long.present).select("image_id", tag=long.tag.substr(len("tag ")))
 
 
-def check_tags(warehouse: Warehouse, inputs: Inputs) -> None:
+def check_tags(warehouse: Warehouse, inputs: Inputs, max_absent: int = 0) -> None:
     """Check how the tags fit the images, once both are numbered.
 
     Raises
     ------
     InputError
-        When there are tags but none of their image_ids has a prediction.
+        When there are tags but none of their image_ids has a prediction; or, with `max_absent`,
+        when a tag is called what the absence of another one is called.
     """
+    if max_absent:
+        mixed_up = warehouse.check("absent_tags")
+        if mixed_up["tags"]:
+            raise InputError(
+                f"tags has {mixed_up['tags']:,} tags named like the absence of others, for example "
+                f"both {mixed_up['tag']!r} and 'not {mixed_up['tag']}'; rename them, or leave out "
+                "max_absent"
+            )
     found = warehouse.check("tags")
     inputs.rows["tag_rows"] = found["tag_rows"]
     usable = found["tag_rows"] - found["null_image_ids"] - found["blank_tags"]
@@ -402,15 +450,17 @@ def check_tags(warehouse: Warehouse, inputs: Inputs) -> None:
         if not found["matched_rows"]:
             other = warehouse.execute("check_tags", "select min(image_id) from images")[0][0]
             raise InputError(
-                f"tags and predictions have no image_id in common: {usable:,} tag rows, for "
-                f"example image {shorten(images['example'])}, against {found['images']:,} images, "
-                f"for example {shorten(other)}; map the columns with --image-id, or write the "
-                "identifiers alike in both tables"
+                f"{inputs.about}tags and predictions have no image_id in common: {usable:,} tag "
+                f"rows, for example image {shorten(images['example'])}, against "
+                f"{found['images']:,} images, for example {shorten(other)}; map the columns "
+                "with --image-id, or write the identifiers alike in both tables"
             )
-        inputs.warn(
-            f"{unknown:,} tag rows were left out: their {images['images']:,} images have no "
-            f"prediction, for example {shorten(images['example'])}"
-        )
+        # The tags of the other parts' images stand in the same table.
+        if inputs.part is None:
+            inputs.warn(
+                f"{unknown:,} tag rows were left out: their {images['images']:,} images have no "
+                f"prediction, for example {shorten(images['example'])}"
+            )
     if found["untagged_images"]:
         inputs.warn(
             f"{found['untagged_images']:,} of {found['images']:,} images have no tag; they count "

@@ -13,6 +13,7 @@ from typing import Any
 from prime_sql.errors import OptionError, did_you_mean
 
 LARGEST_MAX_TAGS = 6
+METHODS = ("exhaustive", "greedy")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,12 +34,27 @@ class Options:
         Larger sets reuse the last value; a single tag needs none.
     min_tag_images
         A tag counts in a class from so many images on; `min_images` when None.
+    max_absent
+        How many tags of a set may be absent ones, "not water"; 0 for none. A tag
+        counts as absent in a class where both so many images carry it and so many lack it.
+    max_q
+        Largest q-value of a failure mode (Benjamini and Hochberg, over all eligible tag sets), a
+        fraction; None to ask for none, which saves counting them.
+    method
+        ``exhaustive`` returns all failure modes. ``greedy`` grows the least accurate tag sets only
+        (PRIME paper, A.6): fewer sets are counted, and what it returns are failure modes, but some
+        may be missing.
+    width
+        How many tag sets of each size and class a greedy search grows.
     group_by
         The columns whose values make the class: ``label``, ``prediction`` or any others.
     error
         SQL condition that is true where the model is wrong; ``label <> prediction`` when None.
     where
         SQL condition on the predictions; other rows are left out.
+    split, find, check
+        Failure modes are found in the rows of the predictions whose column `split` is `find`, and
+        checked on the unseen rows where it is `check`. All three, or none.
     image_id, label, prediction, tag, score
         What these columns are called in the input tables.
     min_score
@@ -61,9 +77,16 @@ class Options:
     min_drop: float = 0.30
     necessity: tuple[float, ...] = (0.10, 0.05, 0.025)
     min_tag_images: int | None = None
+    max_absent: int = 0
+    max_q: float | None = None
+    method: str = "exhaustive"
+    width: int = 20
     group_by: tuple[str, ...] = ("label",)
     error: str | None = None
     where: str | None = None
+    split: str | None = None
+    find: str | None = None
+    check: str | None = None
     image_id: str = "image_id"
     label: str = "label"
     prediction: str = "prediction"
@@ -80,9 +103,24 @@ class Options:
             raise OptionError(f"max_tags must be at most {LARGEST_MAX_TAGS}, got {self.max_tags}")
         if self.min_tag_images is not None:
             set_(self, "min_tag_images", _whole("min_tag_images", self.min_tag_images))
+        set_(self, "max_absent", _whole("max_absent", self.max_absent, lowest=0))
+        if self.max_absent > LARGEST_MAX_TAGS:
+            raise OptionError(
+                f"max_absent must be at most {LARGEST_MAX_TAGS}, got {self.max_absent}"
+            )
         set_(self, "min_drop", _number("min_drop", self.min_drop))
         if not 0.001 <= self.min_drop <= 1:
             raise OptionError(f"min_drop must be between 0.001 and 1, got {self.min_drop:g}")
+        if self.method not in METHODS:
+            raise OptionError(
+                f"method must be one of {', '.join(METHODS)}, got {self.method!r}."
+                f"{did_you_mean(str(self.method), METHODS)}"
+            )
+        set_(self, "width", _whole("width", self.width))
+        if self.max_q is not None:
+            set_(self, "max_q", _number("max_q", self.max_q))
+            if not 0 < self.max_q <= 1:
+                raise OptionError(f"max_q must be above 0 and at most 1, got {self.max_q:g}")
         set_(self, "necessity", _fractions("necessity", self.necessity))
         set_(self, "group_by", _names("group_by", self.group_by))
         for name in ("image_id", "label", "prediction", "tag", "score"):
@@ -90,12 +128,33 @@ class Options:
         for name in ("error", "where"):
             if getattr(self, name) is not None:
                 _text(name, getattr(self, name))
+        self._check_split()
         if self.min_score is not None:
             set_(self, "min_score", _number("min_score", self.min_score))
         if not isinstance(self.wide, bool):
             raise OptionError(f"wide must be True or False, got {self.wide!r}")
         if self.wide and self.min_score is not None:
             raise OptionError("min_score needs a long tags table; a wide one has no scores")
+
+    def _check_split(self) -> None:
+        given = [name for name in ("split", "find", "check") if getattr(self, name) is not None]
+        if not given:
+            return
+        if len(given) < 3:
+            raise OptionError(
+                f"{' and '.join(given)} alone {'says' if len(given) == 1 else 'say'} too little; "
+                "give split (a column), find and check (two of its values)"
+            )
+        _text("split", self.split)
+        for name in ("find", "check"):
+            value = getattr(self, name)
+            if isinstance(value, int) and not isinstance(value, bool):
+                object.__setattr__(self, name, str(value))  # folds are often numbered
+            _text(name, getattr(self, name))
+        if self.find == self.check:
+            raise OptionError(
+                f"find and check are both {self.find!r}: what was found there is not unseen there"
+            )
 
     @property
     def tag_images(self) -> int:

@@ -8,7 +8,7 @@ import re
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 from rich import box
@@ -18,6 +18,9 @@ from rich.table import Table
 from rich.text import Text
 
 from prime_sql.errors import OptionError, WarehouseError
+
+if TYPE_CHECKING:
+    from prime_sql.rank import Summary
 
 _LONGEST_CELL = 200
 _MOST_ROWS = 40
@@ -34,15 +37,15 @@ class Format(StrEnum):
     markdown = "markdown"
 
 
-# The columns of a terminal table of failure modes: what a reader compares at a glance.
-_MODE_COLUMNS = {
+# The columns of a terminal table of picked failure modes: what a reader compares at a glance.
+_COVER_COLUMNS = {
     "class_name": "class",
     "tags": "tags",
     "images": "images",
     "accuracy": "accuracy",
-    "class_accuracy": "class\naccuracy",
     "accuracy_drop": "drop",
-    "excess_errors": "excess\nerrors",
+    "new_errors": "new\nerrors",
+    "cumulative_coverage": "errors\nso far",
 }
 
 
@@ -91,16 +94,41 @@ def write(rows: pl.DataFrame, path: Path) -> None:
         partial.unlink(missing_ok=True)
 
 
-def show_modes(
-    modes: pl.DataFrame, console: Console, *, most: int = _MOST_ROWS, hint: str = _ALL_ROWS
-) -> None:
-    """Print failure modes as a table, worst first."""
-    chosen = modes.with_columns(pl.col("excess_errors").round(1)).select(
-        [pl.col(column).alias(name) for column, name in _MODE_COLUMNS.items()]
+def show_summary(summary: Summary, console: Console, *, rest: str = "") -> None:
+    """Print the few failure modes that explain most errors, and what is not shown.
+
+    Parameters
+    ----------
+    summary
+        What to print.
+    console
+        Where to.
+    rest
+        How all failure modes are had, where some are not shown.
+    """
+    chosen = summary.cover.select(
+        [pl.col(column).alias(name) for column, name in _COVER_COLUMNS.items()]
     )
-    count = f"{modes.height:,} failure mode{'' if modes.height == 1 else 's'}"
-    percent = ("accuracy", "class\naccuracy", "drop")
-    show(chosen, console, title=count, percent=percent, most=most, hint=hint)
+    percent = ("accuracy", "drop", "errors\nso far")
+    title = _count(summary.modes, "failure mode")
+    show(chosen, console, title=title, percent=percent, most=chosen.height)
+    hidden = f"; {_count(summary.hidden, 'near-duplicate')} hidden" if summary.hidden else ""
+    lines = [f"{chosen.height:,} of {title} shown{hidden}."]
+    if chosen.height:
+        share = f"{summary.explained / summary.errors:.0%} of {_count(summary.errors, 'error')}"
+        lines += [f"{'Those' if chosen.height > 1 else 'That'} shown explain"]
+        lines[-1] += f"{'' if chosen.height > 1 else 's'} {share}."
+    others = summary.modes - summary.hidden - chosen.height
+    if others and summary.complete:
+        lines[-1] += f" The other {others:,} explain{'s' if others == 1 else ''} no further error."
+    if rest and chosen.height < summary.modes:
+        lines += [f"All {summary.modes:,}: {rest}"]
+    for line in lines:
+        console.print(line, markup=False, soft_wrap=True)  # a command can be copied as it is
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
 
 
 def show_runs(runs: pl.DataFrame, console: Console) -> None:

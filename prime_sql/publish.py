@@ -6,9 +6,11 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from prime_sql import __version__, queries
+from prime_sql import __version__, chance, queries
 from prime_sql.inputs import Inputs
 from prime_sql.options import LARGEST_MAX_TAGS, Options
+from prime_sql.recount import Stored
+from prime_sql.validate import Checked, make_tables, store
 from prime_sql.warehouse import Warehouse, is_made
 
 # The relations of a session that are stored under the same names.
@@ -29,6 +31,7 @@ def publish(
     note: str | None,
     counted_run_id: int | None,
     warehouse: Warehouse,
+    checked: Checked | None = None,
 ) -> int:
     """Append the session's relations to schema ``prime`` in one transaction.
 
@@ -43,6 +46,8 @@ def publish(
     warehouse
         The session, with ``classes``, ``tag_sets``, ``failure_modes`` and ``failure_mode_tags``;
         for a run that counted also ``outcomes``, ``vocabulary`` and ``tagged``.
+    checked
+        Describes the session's ``verdicts`` on unseen data, where there are any.
 
     Returns
     -------
@@ -60,6 +65,7 @@ def publish(
         first = not is_made(warehouse.backend)
         if first:
             script("tables")
+            make_tables(warehouse)
         latest = f"select coalesce(max(run_id), 0) from {warehouse.schema}.runs"
         run_id = int(warehouse.execute("publish", latest)[0][0]) + 1
         if counted_run_id is None:
@@ -69,7 +75,20 @@ def publish(
         warehouse.drop(*_PUBLISHED)
         warehouse.execute("publish", f"use {warehouse.schema}")
         if first:
-            script("views")
+            script("views", largest=LARGEST_MAX_TAGS)
+        if checked is not None:
+            store(checked, run_id, warehouse)
+        stored = Stored(run_id, counted_run_id or run_id, options)
+        eligible = chance.fill(warehouse, stored, q_values=options.max_q is not None)
+        if eligible is not None and options.max_q is not None:
+            loaded.rows["eligible_tag_sets"] = eligible
+            found = loaded.rows["failure_modes"]
+            loaded.rows["failure_modes"] = chance.keep_significant(warehouse, stored, options.max_q)
+            if found and not loaded.rows["failure_modes"]:
+                note = (
+                    f"None of {found:,} failure modes has a q-value of {options.max_q:g} or less, "
+                    f"with {eligible:,} eligible tag sets."
+                )
         script(
             "run",
             run_id=run_id,

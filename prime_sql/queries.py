@@ -98,6 +98,32 @@ def names(folder: str) -> list[str]:
     return [_stem(path) for path in sorted((FOLDER / folder).glob("*.sql"))]
 
 
+def questions() -> list[Query]:
+    """Return the named questions: those of ``ask/``, and the files of ``rank/`` without a number.
+
+    The numbered ones there are steps towards a cover.
+    """
+    found = [find(f"ask/{name}") for name in names("ask")]
+    ranking = sorted((FOLDER / "rank").glob("[!0-9]*.sql"))
+    return found + [_read(path) for path in ranking]
+
+
+def question(name: str) -> Query:
+    """Return the named question.
+
+    Raises
+    ------
+    QueryError
+        When there is none of this name; the message lists them.
+    """
+    known = {each.name: each for each in questions()}
+    if name not in known:
+        raise QueryError(
+            f"there is no question {name!r}.{did_you_mean(name, known)} Known: {', '.join(known)}."
+        )
+    return known[name]
+
+
 def all_queries() -> list[Query]:
     """Return every query there is, overrides included, in the order of the folder listing."""
     return [_read(path) for path in sorted(FOLDER.rglob("*.sql"))]
@@ -177,7 +203,11 @@ def _compiled(template: str, dialect: str) -> jinja2.Template:
 @cache
 def _environment(dialect: str) -> jinja2.Environment:
     environment = jinja2.Environment(
-        undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False
+        loader=jinja2.FileSystemLoader(FOLDER),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        autoescape=False,
     )
     environment.filters["identifier"] = lambda name: identifier(name, dialect)
     environment.filters["literal"] = lambda value: literal(value, dialect)
@@ -199,9 +229,21 @@ _FOLDERS = {
     "write what the models (Arrow functions) returned.",
     "search": "From predictions and tags to failure modes, in this order; the files with a `size` "
     "run once for each set size.",
+    "recount": "The stored images of a run counted again, with other errors: 01 to 03 in the place "
+    "of 01 to 07 of `search`.",
+    "greedy": "In the place of 09 of `search` from size 2 on, where a search is greedy.",
     "check": "What could be wrong with the input, or with an empty result.",
     "publish": "Into schema `prime`, in one transaction.",
+    "validate": "What failure modes are worth: 20 to 29 check them on unseen data.",
     "ask": "Named questions: `prime-sql query DB NAME --param NAME=VALUE`, `run.query(NAME, …)`.",
+    "rank": "Few instead of many: 01 to 05 pick a cover (`prime-sql top`, `run.cover()`); the "
+    "others are named questions.",
+    "explain": "One failure mode, from all sides: `prime-sql explain`, `run.explain(MODE_ID)`.",
+    "sweep": "A grid of thresholds, from the counts of one run: `prime-sql sweep`, `run.sweep(…)`.",
+    "compare": "Two runs, mode by mode: 01 and 02 run where each run lives, then 03 to 06 on what "
+    "they counted. `prime-sql compare`, `ps.compare(a, b)`.",
+    "pick": "Act: 01 to 08 find images to label (`prime-sql pick`, `run.pick(MODE_ID, POOL)`), "
+    "20 to 25 weigh images to train on (`prime-sql weights`, `run.weights(…)`).",
     "duckdb/search": "Faster plans on DuckDB for the files of the same name: bit strings in the "
     "place of rows. Same tag sets, same counts.",
 }

@@ -6,7 +6,7 @@ import json
 import os
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import duckdb
 import ibis
@@ -20,6 +20,12 @@ from prime_sql.options import LARGEST_MAX_TAGS, Options
 from prime_sql.sources import CSV, PARQUET
 from prime_sql.warehouse import Database, OnSql, first_line, is_made
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from prime_sql.explain import Explanation
+    from prime_sql.validate import Validation
+
 # The relations of a run, each with the order that makes its output the same every time.
 RELATIONS: dict[str, tuple[str, ...]] = {
     "failure_modes": ("-excess_errors", "class_name", "tags", "mode_id"),
@@ -27,6 +33,9 @@ RELATIONS: dict[str, tuple[str, ...]] = {
     "classes": ("class_name",),
     "failure_mode_tags": ("mode_id", "tag"),
     "failure_mode_images": ("mode_id", "image_id"),
+    "failure_mode_chance": ("p_value", "mode_id"),
+    "success_modes": ("-accuracy_gain", "class_name", "tags", "mode_id"),
+    "validations": ("mode_id",),
 }
 
 
@@ -166,7 +175,7 @@ class Run:
         return answer(query, self.backend, self.scope())
 
     def query(self, name: str, /, **parameters: Any) -> Relation:
-        """Answer a named question of ``queries/ask/``.
+        """Answer a named question of ``queries/ask/`` or ``queries/rank/``.
 
         Parameters
         ----------
@@ -182,7 +191,7 @@ class Run:
         QueryError
             When the question, a parameter or the table is unknown.
         """
-        question = queries.find(f"ask/{name}")
+        question = queries.question(name)
         declared = {parameter.name for parameter in question.parameters}
         values = {key: value for key, value in parameters.items() if value is not None}
         options = self.options.replace(
@@ -197,6 +206,10 @@ class Run:
         needed = {parameter.name for parameter in question.parameters if parameter.default is None}
         if "table" in declared and needed <= set(values) <= declared:
             values["table"] = self._metadata(values.get("table"), values)
+        if question.path.parent.name == "rank":
+            from prime_sql import rank  # the two modules need each other
+
+            return rank.ask(self, question, values)
         return self.sql(question.render(**values))
 
     def _metadata(self, name: str | None, values: dict[str, Any]) -> str:
@@ -266,6 +279,7 @@ class Run:
         necessity: tuple[float, ...] | None = None,
         max_tags: int | None = None,
         min_tag_images: int | None = None,
+        max_q: float | None = None,
         on_sql: OnSql | None = None,
     ) -> Run:
         """Return a new run with other thresholds, answered from the stored counts.
@@ -285,9 +299,509 @@ class Run:
             "necessity": necessity,
             "max_tags": max_tags,
             "min_tag_images": min_tag_images,
+            "max_q": max_q,
         }
         changes = {name: value for name, value in changes.items() if value is not None}
         return refilter(self, on_sql=on_sql, **changes)
+
+    def chance(self, *, on_sql: OnSql | None = None) -> Relation:
+        """Return how sure each failure mode is, the least likely by chance first.
+
+        Counts all eligible tag sets, and keeps the answer in the database; a second call reads it.
+
+        Returns
+        -------
+        Relation
+            mode_id, class_name, tags, images, errors, accuracy, accuracy_low and accuracy_high
+            (Wilson interval, 95 %), class_accuracy, p_value (exact and one-sided, of so many errors
+            among the images of its class: hypergeometric), q_value (Benjamini and Hochberg),
+            family_wise_p (from `null`, else null).
+
+        Raises
+        ------
+        WarehouseError
+            When the q-values are not there yet and the database is open for reading only.
+
+        Notes
+        -----
+        q-values are over *all* tag sets that could have been failure modes: those of up to
+        `max_tags` frequent tags with `min_images` images, also those that the search never visited
+        because they have too few errors. They are counted for it. Those have larger p-values than
+        the failure modes but for odd cases, in which a q-value is too large, never too small.
+        """
+        from prime_sql.chance import chance
+
+        missing = "select count(*) from failure_mode_chance where q_value is null"
+        if self.sql(missing).to_arrow()[0][0].as_py():
+            chance(self, on_sql)
+        return self.query("chance")
+
+    def null(self, shuffles: int = 20, *, seed: int = 0, on_sql: OnSql | None = None) -> Relation:
+        """Shuffle the errors within each class and search again: what does chance alone give?
+
+        Parameters
+        ----------
+        shuffles
+            How many times; so many searches.
+        seed
+            Other shuffles; the same ones on every machine.
+        on_sql
+            Called with a `Statement` after every statement.
+
+        Returns
+        -------
+        Relation
+            shuffle, failure_modes (how many at the run's thresholds, without `max_q`), smallest_p.
+            ``family_wise_p`` of `chance` is now the share of shuffles in which chance gave a
+            failure mode as unlikely, where the errors as they are count as one more shuffle.
+
+        Raises
+        ------
+        OptionError
+            When `shuffles` or `seed` is no such number.
+        WarehouseError
+            When the database is open for reading only.
+        """
+        from prime_sql.chance import null
+
+        null(self, shuffles, seed, on_sql)
+        return self.query("shuffles")
+
+    def missed(self, *, on_sql: OnSql | None = None) -> Relation:
+        """Return the failure modes that a greedy search missed, worst first.
+
+        Searches the stored images exhaustively, at the run's thresholds (without `max_q`).
+
+        Returns
+        -------
+        Relation
+            The columns of failure_modes; no rows where nothing was missed.
+        """
+        from prime_sql.recount import missed
+
+        return missed(self, on_sql)
+
+    def success_modes(
+        self, min_gain: float | None = None, *, on_sql: OnSql | None = None
+    ) -> Relation:
+        """Return minimal tag sets on which accuracy rises sharply, best first (paper, 4.2).
+
+        Parameters
+        ----------
+        min_gain
+            How far above that of the class accuracy is at least; the run's `min_drop` if left out.
+        on_sql
+            Called with a `Statement` after every statement.
+
+        Returns
+        -------
+        Relation
+            The columns of failure_modes up to class_accuracy, and accuracy_gain. Every tag is
+            necessary in the other direction: without it, accuracy falls by the run's `necessity`.
+
+        Raises
+        ------
+        OptionError
+            When `min_gain` is out of range.
+        WarehouseError
+            When the database is open for reading only: the answer is kept in it.
+        """
+        from prime_sql.recount import success_modes
+
+        success_modes(self, min_gain, on_sql)
+        return self._relation("success_modes")
+
+    def validate(
+        self,
+        predictions: Any,
+        tags: Any,
+        *,
+        where: str | None = None,
+        min_unseen_images: int = 10,
+        tolerance: float = 0.05,
+        image_id: str | None = None,
+        label: str | None = None,
+        prediction: str | None = None,
+        tag: str | None = None,
+        score: str | None = None,
+        min_score: float | None = None,
+        wide: bool | None = None,
+        on_sql: OnSql | None = None,
+    ) -> Validation:
+        """Check the failure modes on data that the search did not see (PRIME paper, 4.1).
+
+        The verdicts are stored, in the place of earlier ones of this run.
+
+        Parameters
+        ----------
+        predictions, tags
+            The unseen data, in the forms that `search` takes.
+        where
+            SQL condition on the unseen predictions, in the place of the run's own.
+        min_unseen_images
+            A failure mode that fewer unseen images fit is undecided.
+        tolerance
+            A failure mode holds when its drop of accuracy on the unseen images reaches
+            `min_drop` of the run less so much, else it fails.
+        image_id, label, prediction, tag, score, min_score, wide
+            What the columns are called, and how tags are read; as in the run where left out, like
+            what the class is and when a prediction is wrong.
+        on_sql
+            Called with a `Statement` after every statement.
+
+        Raises
+        ------
+        OptionError
+            When `min_unseen_images` or `tolerance` is out of range.
+        InputError
+            When a table is missing or breaks the definition of its columns; nothing is written.
+        WarehouseError
+            When the database is open for reading only, or refuses a statement.
+        """
+        from prime_sql.validate import validate
+
+        columns = {
+            "image_id": image_id,
+            "label": label,
+            "prediction": prediction,
+            "tag": tag,
+            "score": score,
+            "min_score": min_score,
+            "wide": wide,
+        }
+        return validate(
+            self,
+            predictions,
+            tags,
+            where=where,
+            min_unseen_images=min_unseen_images,
+            tolerance=tolerance,
+            on_sql=on_sql,
+            columns=columns,
+        )
+
+    @property
+    def validation(self) -> Validation | None:
+        """The latest check on unseen data, or None where there is none.
+
+        A refiltered run has none, whatever it came from, until `validate` is called on it.
+        """
+        from prime_sql.validate import stored
+
+        return stored(self)
+
+    def cover(
+        self,
+        *,
+        top: int | None = 10,
+        by: str = "excess_errors",
+        overlap: float | None = 0.9,
+        on_sql: OnSql | None = None,
+    ) -> Relation:
+        """Pick the few failure modes that explain most errors, greedily.
+
+        Each is the one that has most of the errors (images of a class) that none above it has; of
+        several such the better-ranked one.
+
+        Parameters
+        ----------
+        top
+            How many at most; None goes on until no mode has another error.
+        by
+            What modes are ranked by: ``excess_errors``, ``drop``, ``p`` (the p-value, smallest
+            first) or ``images``; ties go by class and tags.
+        overlap
+            Near-duplicates, which have so much of their images in common with a better-ranked
+            mode, are left out; None leaves out nothing. See `families`.
+        on_sql
+            Called with a `Statement` after every statement.
+
+        Returns
+        -------
+        Relation
+            rank (order of the picks), mode_id, class_name, tags, images, errors, accuracy,
+            accuracy_drop, new_errors (that no mode above has), cumulative_errors,
+            cumulative_coverage (share of all errors of the run).
+
+        Raises
+        ------
+        OptionError
+            When `top`, `by` or `overlap` is out of range.
+        """
+        from prime_sql.rank import cover  # the two modules need each other
+
+        return cover(self, top, by, overlap, on_sql)
+
+    def overlaps(self, *, min_jaccard: float = 0.5) -> Relation:
+        """Return pairs of failure modes of one class that share images, most alike first.
+
+        Parameters
+        ----------
+        min_jaccard
+            Smallest share of the images of either mode that both have, from 0 to 1.
+
+        Returns
+        -------
+        Relation
+            class_name, tags, other_tags, jaccard, shared_images, shared_errors, images,
+            other_images, share, other_share (of each one's images), mode_id, other_mode_id.
+
+        Raises
+        ------
+        OptionError
+            When `min_jaccard` is out of range.
+        """
+        return self.query("overlaps", min_jaccard=min_jaccard)
+
+    def families(self, *, overlap: float = 0.9, by: str = "excess_errors") -> Relation:
+        """Return every failure mode with the one that stands for it.
+
+        A mode is a near-duplicate when at least `overlap` of its images are those of a
+        better-ranked mode of its class. It is hidden behind the best such mode, and represented
+        by that one, or where that is hidden too, by the one that represents it.
+
+        Parameters
+        ----------
+        overlap
+            A share, above 0 and at most 1.
+        by
+            What modes are ranked by; see `cover`.
+
+        Returns
+        -------
+        Relation
+            place (rank among all modes), class_name, tags, hidden, share (of its images that the
+            representative has, less than `overlap` where it took several steps),
+            representative_tags, images, errors, accuracy, accuracy_drop, excess_errors, mode_id,
+            hidden_by (a mode_id), representative_id.
+
+        Raises
+        ------
+        OptionError
+            When `overlap` or `by` is out of range.
+        """
+        return self.query("families", overlap=overlap, by=by)
+
+    def explain(self, mode_id: str, *, examples: int = 12) -> Explanation:
+        """Explain one failure mode: its tags, what it is taken for, how it looks.
+
+        Parameters
+        ----------
+        mode_id
+            The mode, or the first characters of its mode_id.
+        examples
+            How many wrong images, and how many right ones, to show.
+
+        Returns
+        -------
+        Explanation
+            The accuracy on every subset of its tags, its wrong predictions, example images. (A
+            greedy search did not count every subset: then some are missing.)
+
+        Raises
+        ------
+        QueryError
+            When no mode begins so, or several do; the message names some.
+        """
+        from prime_sql.explain import explain  # the two modules need each other
+
+        return explain(self, mode_id, examples=examples)
+
+    def sweep(
+        self,
+        *,
+        min_images: int | Iterable[int] | None = None,
+        min_drop: float | Iterable[float] | None = None,
+    ) -> Relation:
+        """Ask the stored counts for a grid of thresholds (PRIME paper, A.5 and A.15).
+
+        One query answers the whole grid; nothing is stored. Each row says how many modes `refilter`
+        would find at these thresholds, the other ones being those of the run; `max_q` is left
+        aside.
+
+        Parameters
+        ----------
+        min_images, min_drop
+            The values to combine; those of the run if left out.
+
+        Returns
+        -------
+        Relation
+            min_images, min_drop, failure_modes, modes_1 … modes_6 (by number of tags),
+            error_coverage (share of all errors that are in at least one mode); of a validated run
+            also decided (modes with enough unseen images), correlation (of their drops as found
+            and unseen) and share_reached (whose unseen drop reaches `min_drop` of the row less
+            0.05). A validation has the modes of its own run only, so that these three are null in
+            rows with other modes, such as those of looser thresholds: refilter to the loosest
+            ones and validate that run.
+
+        Raises
+        ------
+        OptionError
+            When a value is out of range.
+        StoredCountsError
+            When the stored counts do not suffice for a cell: the message says which and why.
+        """
+        from prime_sql.sweep import sweep  # the two modules need each other
+
+        return sweep(self, min_images=min_images, min_drop=min_drop)
+
+    def pick(
+        self,
+        mode_id: str,
+        pool: Any,
+        *,
+        limit: int | None = 100,
+        seen: bool = False,
+        model: str | None = None,
+        min_similarity: float | None = None,
+        image_id: str | None = None,
+        tag: str | None = None,
+        score: str | None = None,
+        min_score: float | None = None,
+        wide: bool | None = None,
+        on_sql: OnSql | None = None,
+    ) -> Relation:
+        """Pick images of an unlabelled pool that match a failure mode, to label or to collect.
+
+        First come the images that carry all its present tags and none of its absent ones. Where
+        the pool has embeddings, others follow by the mean cosine similarity of the image to the
+        mode's present tags, but for those that carry an absent one. Labels play no part: the class
+        of the mode is not looked for.
+
+        Parameters
+        ----------
+        mode_id
+            The mode, or the first characters of its mode_id.
+        pool
+            A tags table in the forms that `search` takes; or a DuckDB file with the tables that
+            ``prime-sql images``, ``tag`` and ``embed`` make, of which those that are there are
+            used. Similarities need ``embeddings`` of its images and, by the same model, of the
+            tags in ``text_embeddings``, in the file or in the database of the run
+            (``prime-sql embed --texts``); of several prompts of a tag the mean counts.
+        limit
+            How many images at most; None for all.
+        seen
+            Whether to pick images that the run has already, too: an unlabelled pool has none.
+        model
+            Which model's embeddings to compare, where there are several.
+        min_similarity
+            Least similarity of an image that its tags do not match.
+        image_id, tag, score, min_score, wide
+            What the columns of the tags are called, and how tags are read; as in the run where left
+            out, but in a DuckDB file as ``prime-sql tag`` calls them.
+        on_sql
+            Called with a `Statement` after every statement.
+
+        Returns
+        -------
+        Relation
+            place (from 1), image_id, uri (from a table ``images`` of the file, or of the database
+            of the run; null where unknown), matched_by (``tags`` or ``similarity``), carried_tags
+            (how many of the present tags it carries, null where it was not tagged), similarity
+            (null where unknown). No rows where nothing matches.
+
+        Raises
+        ------
+        QueryError
+            When no mode begins so, or several do.
+        OptionError
+            When an option is out of range, or a model is to be chosen.
+        InputError
+            When the pool cannot be read, or knows none of the mode's tags and has no embeddings to
+            compare.
+        """
+        from prime_sql.pick import pick
+
+        return pick(
+            self,
+            mode_id,
+            pool,
+            limit=limit,
+            seen=seen,
+            model=model,
+            min_similarity=min_similarity,
+            columns={
+                "image_id": image_id,
+                "tag": tag,
+                "score": score,
+                "min_score": min_score,
+                "wide": wide,
+            },
+            on_sql=on_sql,
+        )
+
+    def weights(
+        self,
+        training: Any = None,
+        tags: Any = None,
+        *,
+        normalise: bool = True,
+        where: str | None = None,
+        image_id: str | None = None,
+        label: str | None = None,
+        prediction: str | None = None,
+        tag: str | None = None,
+        score: str | None = None,
+        min_score: float | None = None,
+        wide: bool | None = None,
+        on_sql: OnSql | None = None,
+    ) -> Relation:
+        """Weigh images by the failure modes that they fall in, for a sampler or a loss.
+
+        The weight of an image is the largest, over its modes, of the error rate of the mode over
+        that of its class; 1 for an image in no mode.
+
+        Parameters
+        ----------
+        training, tags
+            The images to train on, with their image_id and what makes their class (a label; no
+            prediction is needed), and their tags, in the forms that `search` takes. The run's own
+            images if left out.
+        normalise
+            Whether to scale the weights so that their mean in each class is 1. Then a sampler
+            such as PyTorch's WeightedRandomSampler, which draws in proportion to the weights,
+            draws each class as often as before, and the hard images more often within it.
+        where
+            SQL condition on `training`.
+        image_id, label, prediction, tag, score, min_score, wide
+            What the columns are called, and how tags are read; as in the run where left out, like
+            what the class is.
+        on_sql
+            Called with a `Statement` after every statement.
+
+        Returns
+        -------
+        Relation
+            image_id, class_name, failure_modes (how many it falls in), weight; one row for each
+            image of a class, by class_name and image_id.
+
+        Raises
+        ------
+        InputError
+            When a table is missing or breaks the definition of its columns.
+        OptionError
+            When `training` is given without `tags`, or an option is out of range.
+        """
+        from prime_sql.pick import weights
+
+        return weights(
+            self,
+            training,
+            tags,
+            normalise=normalise,
+            where=where,
+            columns={
+                "image_id": image_id,
+                "label": label,
+                "prediction": prediction,
+                "tag": tag,
+                "score": score,
+                "min_score": min_score,
+                "wide": wide,
+            },
+            on_sql=on_sql,
+        )
 
 
 def open_run(

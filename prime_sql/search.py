@@ -12,19 +12,15 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from prime_sql import inputs, queries
-from prime_sql.errors import StoredCountsError, WarehouseError
+from prime_sql import counting, inputs, validate
+from prime_sql.counting import count_tag_sets
+from prime_sql.errors import StoredCountsError
 from prime_sql.inputs import Inputs
 from prime_sql.options import LARGEST_MAX_TAGS, Options
 from prime_sql.publish import publish
 from prime_sql.results import Run
-from prime_sql.sources import reading
+from prime_sql.sources import read_twice, reading
 from prime_sql.warehouse import Database, Destination, OnSql, Warehouse
-
-# Bit strings of the DuckDB plan, by measurement: how many bits the longest may have, and how many
-# bytes all those of single tags together.
-_LONGEST = 65_536
-_MOST_BYTES = 500_000_000
 
 
 @dataclass(frozen=True)
@@ -63,9 +59,16 @@ def search(
     min_drop: float = Options.min_drop,
     necessity: tuple[float, ...] = Options.necessity,
     min_tag_images: int | None = Options.min_tag_images,
+    max_absent: int = Options.max_absent,
+    max_q: float | None = Options.max_q,
+    method: str = Options.method,
+    width: int = Options.width,
     group_by: str | tuple[str, ...] = Options.group_by,
     error: str | None = Options.error,
     where: str | None = Options.where,
+    split: str | None = Options.split,
+    find: str | None = Options.find,
+    check: str | None = Options.check,
     image_id: str = Options.image_id,
     label: str = Options.label,
     prediction: str = Options.prediction,
@@ -93,10 +96,15 @@ def search(
     into
         Where the results go, into its schema ``prime``: a DuckDB file (made if need be; runs are
         appended), an Ibis DuckDB connection, or None for memory.
-    max_tags, min_images, min_drop, necessity, min_tag_images
+    max_tags, min_images, min_drop, necessity, min_tag_images, max_absent, max_q
         The definition of a failure mode; see `Options`. Accuracies and drops are fractions.
+    method, width
+        Whether all failure modes are searched for, or those that a greedy search comes across.
     group_by, error, where
         What the class is, when a prediction is wrong, and which predictions count.
+    split, find, check
+        A column of the predictions and two of its values: failure modes are found where it is
+        `find` and checked on the unseen images where it is `check`; see `Run.validation`.
     image_id, label, prediction, tag, score, min_score, wide
         What the columns are called, and how tags are read.
     on_sql
@@ -134,9 +142,16 @@ def search(
         min_drop=min_drop,
         necessity=necessity,
         min_tag_images=min_tag_images,
+        max_absent=max_absent,
+        max_q=max_q,
+        method=method,
+        width=width,
         group_by=group_by,  # type: ignore[arg-type]  # text is split by Options
         error=error,
         where=where,
+        split=split,
+        find=find,
+        check=check,
         image_id=image_id,
         label=label,
         prediction=prediction,
@@ -146,14 +161,22 @@ def search(
         wide=wide,
     )
 
+    if options.check is not None:
+        predictions, tags = read_twice(predictions), read_twice(tags)
+
     def count_and_publish(warehouse: Warehouse, steps: _Steps) -> int:
         steps.start("inputs")
-        loaded = inputs.load(predictions, tags, options, warehouse)
+        loaded = inputs.load(predictions, tags, options, warehouse, options.find)
         steps.end(loaded.rows["predictions"])
         _count(options, loaded, warehouse, steps)
         note = _select_modes(options, loaded, warehouse, steps, counted=True)
+        unseen = None
+        if options.check is not None:
+            steps.start("unseen data")
+            unseen = validate.check(predictions, tags, options, warehouse, part=options.check)
+            steps.end(unseen.images)
         steps.start("publish")
-        run_id = publish(options, loaded, note, None, warehouse)
+        run_id = publish(options, loaded, note, None, warehouse, unseen)
         steps.end(loaded.rows["failure_modes"])
         return run_id
 
@@ -193,11 +216,7 @@ def _run(
     try:
         warehouse = Warehouse(database.backend, on_sql)
         try:
-            if warehouse.read_only:
-                raise WarehouseError(
-                    "the database is open for reading only, and a run is written into it; open it "
-                    "with open_run(…, read_only=False), or without read_only where it was connected"
-                )
+            warehouse.check_writable()
             run_id = work(warehouse, _Steps(on_progress, step_count))
         finally:
             warehouse.close()
@@ -226,12 +245,12 @@ class _Steps:
 
 
 def _step_count(options: Options) -> int:
-    return 1 + 2 + options.max_tags + 3
+    return 1 + 2 + options.max_tags + 3 + (options.check is not None)
 
 
 def _count(options: Options, loaded: Inputs, warehouse: Warehouse, steps: _Steps) -> None:
     """Fill the session from ``predictions`` and ``tags`` up to ``tag_sets``."""
-    step = partial(_step, warehouse, warehouse.plans)
+    step = partial(counting.step, warehouse)
     steps.start("outcomes")
     step("classes", min_images=options.min_images, min_drop=options.min_drop)
     step("outcomes")
@@ -243,72 +262,52 @@ def _count(options: Options, loaded: Inputs, warehouse: Warehouse, steps: _Steps
     with reading("tags", loaded.sources["tags"]):
         loaded.rows["tags"] = step("vocabulary")
         step("image_tags")
-    inputs.check_tags(warehouse, loaded)
-    steps.end(step("tagged", min_tag_images=options.tag_images))
+    inputs.check_tags(warehouse, loaded, options.max_absent)
+    step("class_tags")
     warehouse.drop("image_tags")
+    steps.end(
+        step(
+            "tagged",
+            min_tag_images=options.tag_images,
+            max_absent=options.max_absent,
+            last_tag=loaded.rows["tags"],
+        )
+    )
+    warehouse.drop("class_tags")
 
-    plans = warehouse.plans
-    widths: dict[str, int] = {}
-    for size in range(1, options.max_tags + 1):
-        steps.start("tag sets", size)
-        survivors = _step(warehouse, plans, "candidates", f"candidates_{size}", size=size)
-        if size == 1 and plans is not None:
-            plans, widths = _bit_strings(warehouse, plans, survivors)
-        # The members of the largest sets are read once: not worth storing.
-        once = size == options.max_tags > 1
-        _step(warehouse, plans, "members", f"members_{size}", view=once, size=size, **widths)
-        _step(warehouse, plans, "counts", f"counts_{size}", size=size)
-        if size > 2:
-            warehouse.drop(f"members_{size - 1}")
-        steps.end(survivors)
+    def on_size(size: int, count: int | None) -> None:
+        if count is None:
+            steps.start("tag sets", size)
+        else:
+            steps.end(count)
+
+    count_tag_sets(
+        warehouse,
+        options.max_tags,
+        max_absent=options.max_absent,
+        last_tag=loaded.rows["tags"],
+        greedy=(options.width, options.min_images) if options.method == "greedy" else None,
+        on_size=on_size,
+    )
 
     steps.start("accuracies")
+    step("tag_names", max_absent=options.max_absent, last_tag=loaded.rows["tags"])
     loaded.rows["tag_sets"] = step("tag_sets", max_tags=options.max_tags, largest=LARGEST_MAX_TAGS)
     steps.end(loaded.rows["tag_sets"])
-
-
-def _step(
-    warehouse: Warehouse,
-    plans: str | None,
-    name: str,
-    relation: str | None = None,
-    *,
-    view: bool = False,
-    **values: Any,
-) -> int:
-    """Keep the answer of a file of ``queries/search/`` as a relation; return its rows."""
-    sql = queries.find(f"search/{name}", plans).render(warehouse.dialect, **values)
-    return warehouse.create(relation or name, sql, view=view)
-
-
-def _bit_strings(
-    warehouse: Warehouse, plans: str, frequent: int
-) -> tuple[str | None, dict[str, int]]:
-    """Return the plan for bit strings and their lengths, or that for rows where they are too long.
-
-    Bit strings have one length for all classes. They pay while a tag set has an image in every few
-    bits; with one huge class they are mostly zeros, and so is the padding of all others.
-    """
-    errors, right = warehouse.execute(
-        "members_1", "select max(errors), max(images - errors) from classes"
-    )[0]
-    if max(errors, right) > _LONGEST or frequent * (errors + right) / 8 > _MOST_BYTES:
-        return None, {}
-    return plans, {"most_errors": max(errors, 1), "most_right": max(right, 1)}
 
 
 def _select_modes(
     options: Options, loaded: Inputs, warehouse: Warehouse, steps: _Steps, *, counted: bool
 ) -> str | None:
     """Fill ``failure_modes`` and ``failure_mode_tags``; return why there are none, or None."""
-    step = partial(_step, warehouse, warehouse.plans)
+    step = partial(counting.step, warehouse)
     steps.start("failure modes")
     found = step(
         "failure_modes",
         min_images=options.min_images,
         min_drop=options.min_drop,
         necessity=[options.necessity_of(size) for size in range(1, LARGEST_MAX_TAGS + 1)],
-        grouping=_grouping(options),
+        grouping=grouping(options),
         largest=LARGEST_MAX_TAGS,
     )
     loaded.rows["failure_modes"] = found
@@ -317,7 +316,7 @@ def _select_modes(
     return None if found else _why_none(options, loaded, warehouse, counted)
 
 
-def _grouping(options: Options) -> str:
+def grouping(options: Options) -> str:
     """Return what the class is, whatever the columns were called and however they are written."""
     standard = {options.label: "label", options.prediction: "prediction"}
     return json.dumps([standard.get(name, name) for name in options.group_by])
@@ -370,18 +369,25 @@ def _stored_counts(run: Run, options: Options, warehouse: Warehouse) -> None:
         When the run did not count every tag set that the new thresholds could admit.
     """
     old = run.options
+    if old.method == "greedy":
+        raise StoredCountsError(
+            f"run {run.run_id} was a greedy search, which counted some of the tag sets; for other "
+            "thresholds search the tables again"
+        )
     if options.max_tags > old.max_tags:
         raise StoredCountsError(
             f"run {run.run_id} counted sets of up to {old.max_tags} tags; for max_tags "
             f"{options.max_tags} search the tables again"
         )
-    if max(options.tag_images, options.min_images) < old.tag_images:
+    # A tag on fewer images than a set needs is in no set, but sets without it may be large.
+    fewest = max(options.tag_images, 0 if old.max_absent else options.min_images)
+    if fewest < old.tag_images:
         raise StoredCountsError(
             f"run {run.run_id} counted tags on {old.tag_images} images of a class or more; for "
-            f"fewer ({max(options.tag_images, options.min_images)}) search the tables again, with "
+            f"fewer ({fewest}) search the tables again, with "
             f"--min-images {options.min_images} --min-drop {options.min_drop:g}"
         )
-    step = partial(_step, warehouse, warehouse.plans)
+    step = partial(counting.step, warehouse)
     step(
         "stored_classes",
         "classes",
@@ -400,6 +406,9 @@ def _stored_counts(run: Run, options: Options, warehouse: Warehouse) -> None:
             f"on, and these thresholds admit sets with {narrow['needed']}; search the tables again "
             f"with --min-images {options.min_images} --min-drop {options.min_drop:g}"
         )
+    step("stored_vocabulary", "vocabulary", schema=warehouse.schema, run_id=run.run_id)
+    last_tag = warehouse.execute("vocabulary", "select coalesce(max(tag_id), 0) from vocabulary")
+    step("tag_names", max_absent=options.max_absent, last_tag=last_tag[0][0])
     step(
         "stored_tag_sets",
         "tag_sets",

@@ -69,6 +69,11 @@ class Source:
     columns: list[str]
 
 
+def read_twice(source: Any) -> Any:
+    """Return the source in a form that can be read again: a stream of batches as a table."""
+    return source.read_all() if isinstance(source, pa.RecordBatchReader) else source
+
+
 def describe(source: Any) -> str:
     """Name a source for messages and for `runs`, without credentials."""
     if isinstance(source, (str, os.PathLike)):

@@ -83,6 +83,20 @@ class Warehouse:
         mode = self.backend.raw_sql("select current_setting('access_mode')").fetchone()
         return mode is not None and str(mode[0]).lower() == "read_only"
 
+    def check_writable(self) -> None:
+        """Refuse to begin work whose result could not be stored.
+
+        Raises
+        ------
+        WarehouseError
+            When the database was opened for reading only.
+        """
+        if self.read_only:
+            raise WarehouseError(
+                "the database is open for reading only, and a run is written into it; open it "
+                "with open_run(…, read_only=False), or without read_only where it was connected"
+            )
+
     @property
     def schema(self) -> str:
         """The schema of the results, quoted, with its catalog.

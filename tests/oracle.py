@@ -82,6 +82,7 @@ def failure_modes(
     min_drop: float = 0.30,
     necessity: Sequence[float] = (0.10, 0.05, 0.025),
     min_tag_images: int | None = None,
+    max_absent: int = 0,
 ) -> dict[tuple[str, TagSet], Expected]:
     """All failure modes, by (class name, sorted tags).
 
@@ -97,10 +98,13 @@ def failure_modes(
         b2, b3, … of the paper; the last one is used again for larger sets, and b1 is 0.
     min_tag_images
         A tag counts in a class from so many images on; ``min_images`` where not given.
+    max_absent
+        How many tags of a set may be "not TAG": on the images that do not carry it. They come last
+        in the set, and count in a class where both sides have ``min_tag_images`` images.
     """
     least_drop = _exact(min_drop)
     modes = {}
-    for group in _classes(outcomes, tags, max_tags, min_images, min_tag_images):
+    for group in _classes(outcomes, tags, max_tags, min_images, min_tag_images, max_absent):
         for tag_set, (images, errors) in group.counts.items():
             if images < min_images:
                 continue
@@ -132,6 +136,7 @@ def counted_sets(
     min_drop: float = 0.30,
     necessity: Sequence[float] = (0.10, 0.05, 0.025),
     min_tag_images: int | None = None,
+    max_absent: int = 0,
 ) -> dict[tuple[str, TagSet], tuple[int, int]]:
     """(images, errors) of every tag set with as many errors as the smallest failure mode needs.
 
@@ -141,7 +146,7 @@ def counted_sets(
     least_drop = _exact(min_drop)
     return {
         (group.name, tag_set): (images, errors)
-        for group in _classes(outcomes, tags, max_tags, min_images, min_tag_images)
+        for group in _classes(outcomes, tags, max_tags, min_images, min_tag_images, max_absent)
         for tag_set, (images, errors) in group.counts.items()
         if errors >= min_images * (1 - group.accuracy + least_drop - TOLERANCE)
     }
@@ -153,6 +158,7 @@ def _classes(
     max_tags: int,
     min_images: int,
     min_tag_images: int | None,
+    max_absent: int,
 ) -> Iterator[_Class]:
     tags_of: defaultdict[ImageId, set[str]] = defaultdict(set)
     for image_id, tag in tags:
@@ -167,12 +173,17 @@ def _classes(
     for class_name, is_error in classes.items():
         support = Counter(tag for image_id in is_error for tag in tags_of.get(image_id, ()))
         frequent = {tag for tag, images in support.items() if images >= least}
+        absent = {tag for tag in frequent if len(is_error) - support[tag] >= least}
         all_images: Counter[TagSet] = Counter()
         all_errors: Counter[TagSet] = Counter()
         for image_id, error in is_error.items():
-            own = sorted(frequent.intersection(tags_of.get(image_id, ())))
+            carried = tags_of.get(image_id, set())
+            own = sorted(frequent & carried)
+            lacked = [f"not {tag}" for tag in sorted(absent - carried)]
             for size in range(1, max_tags + 1):
-                for tag_set in combinations(own, size):
+                for tag_set in combinations(own + lacked, size):
+                    if sum(tag in lacked for tag in tag_set) > max_absent:
+                        continue
                     all_images[tag_set] += 1
                     all_errors[tag_set] += error
         counts = {tag_set: (all_images[tag_set], all_errors[tag_set]) for tag_set in all_images}

@@ -8,6 +8,7 @@ import json
 import os
 import pty
 import re
+import shlex
 import shutil
 import signal
 import struct
@@ -216,9 +217,23 @@ def test_search_without_a_format_prints_a_table(folder):
     result = succeed(*SEARCH)
     assert result.stdout.startswith("3 failure modes")
     lines = [line.split() for line in result.stdout.splitlines() if "black + hang" in line]
-    assert lines == [["ape", "black", "+", "hang", "4", "0.0%", "68.8%", "68.8%", "2.8"]]
+    assert lines == [["ape", "black", "+", "hang", "4", "0.0%", "68.8%", "4", "60.0%"]]
+    assert "3 of 3 failure modes shown.\nThose shown explain 87% of 15 errors.\n" in result.stdout
     assert result.stderr == ""  # no progress where it is piped
     assert succeed(*SEARCH, "--format", "table").stdout == result.stdout
+    both = succeed(*SEARCH, "--format", "table", "-o", "modes.csv")
+    assert both.stdout == result.stdout
+    assert pl.read_csv("modes.csv").height == 3
+
+
+def test_search_prints_the_top(folder):
+    text = succeed(*SEARCH, "--top", 1).stdout
+    assert "1 of 3 failure modes shown.\nThat shown explains 33% of 15 errors.\n" in text
+    assert text.endswith("All 3: --format csv\n")
+    assert len(json.loads(succeed(*SEARCH, "--top", 1, "--format", "json").stdout)) == 3
+    text = succeed(*SEARCH, "--top", 1, "--db", "it's new.duckdb").stdout
+    command = shlex.split(text.splitlines()[-1].partition("or ")[2])
+    assert len(json.loads(succeed(*command[1:], "--format", "json").stdout)) == 3
 
 
 @pytest.mark.parametrize("ending", ["parquet", "csv", "json"])
@@ -339,6 +354,10 @@ def test_search_has_a_flag_for_every_option_with_its_default():
         "output_",
         "quiet",
         "verbose",
+        "top",
+        "models",
+        "missed",
+        "model",
     }
     for name, default in defaults.items():
         flag = flags[name]
@@ -362,6 +381,10 @@ def test_search_in_python_has_the_same_options_with_the_same_defaults():
         "output_",
         "quiet",
         "verbose",
+        "top",
+        "models",
+        "missed",
+        "model",
     }
     for name, field in Options.__dataclass_fields__.items():
         assert signature[name].default == field.default
@@ -374,9 +397,16 @@ OTHER = {  # another value for every option
     "min_drop": 0.25,
     "necessity": (0.2, 0.1),
     "min_tag_images": 5,
+    "max_absent": 1,
+    "max_q": 0.05,
+    "method": "greedy",
+    "width": 5,
     "group_by": ("model", "truth"),
     "error": "label > 3",
     "where": "split = 'test'",
+    "split": "fold",
+    "find": "1",
+    "check": "2",
     "image_id": "file",
     "label": "truth",
     "prediction": "guess",
@@ -385,6 +415,7 @@ OTHER = {  # another value for every option
     "min_score": 0.5,
     "wide": True,
 }
+TOGETHER = ("split", "find", "check")  # all or none
 
 
 @pytest.mark.parametrize("name", Options.__dataclass_fields__)
@@ -396,10 +427,12 @@ def test_every_flag_reaches_the_search(monkeypatch, name):
         raise ps.QueryError("recorded")
 
     monkeypatch.setattr(ps, "search", record)
-    value = OTHER[name]
-    text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
-    flag = f"--{name.replace('_', '-')}"
-    assert "recorded" in fail("search", "p.csv", "t.csv", flag, *([] if value is True else [text]))
+    values = {key: OTHER[key] for key in (TOGETHER if name in TOGETHER else (name,))}
+    flags = []
+    for key, value in values.items():
+        text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+        flags += [f"--{key.replace('_', '-')}", *([] if value is True else [text])]
+    assert "recorded" in fail("search", "p.csv", "t.csv", *flags)
     assert (given.pop("predictions"), given.pop("tags"), given.pop("into")) == (
         "p.csv",
         "t.csv",
@@ -407,7 +440,7 @@ def test_every_flag_reaches_the_search(monkeypatch, name):
     )
     assert given.pop("on_sql") is None
     assert given.pop("on_progress") is None
-    assert Options(**given) == Options(**{name: value})
+    assert Options(**given) == Options(**values)
     assert Options(**given) != Options()
 
 
@@ -482,19 +515,24 @@ def test_help_is_readable(command):
             "Arguments",
             cli.search.MODE,
             cli.search.CLASS,
+            cli.search.UNSEEN,
             cli.search.COLUMNS,
             RESULTS,
+            cli.search.MODELS,
             "Options",
             "Examples",
         ]
 
 
 def test_examples_of_the_help_are_commands():
-    for name, command in typer.main.get_command(cli.app).commands.items():
+    commands = typer.main.get_command(cli.app).commands
+    for name, command in commands.items():
         lines = inspect.cleandoc(command.epilog or "").replace("\\\n", " ").splitlines()
-        assert all(line.split()[:2] == ["prime-sql", name] for line in lines)
-        for line in lines:  # every flag in them exists
-            known = {flag for parameter in command.params for flag in parameter.opts}
+        assert not lines or lines[0].split()[:2] == ["prime-sql", name]
+        for line in lines:  # every flag in them exists; some go on with another command
+            program, shown = line.split()[:2]
+            assert program == "prime-sql"
+            known = {flag for parameter in commands[shown].params for flag in parameter.opts}
             assert {word for word in line.split() if word.startswith("-")} <= known
 
 
@@ -668,13 +706,13 @@ def test_query_lists_the_questions(folder):
     for name in ("failure_modes_by", "images_of_mode", "near_misses", "recurring_tags"):
         assert name in text
     assert succeed("query", "runs.duckdb").stdout == text
-    (first, *_) = json.loads(succeed("query", "--format", "json").stdout)
-    assert first == {
+    questions = json.loads(succeed("query", "--format", "json").stdout)
+    assert {
         "name": "failure_modes_by",
         "question": "How do the failure modes spread over a business column, and what do they "
         "cost?",
         "parameters": "column, [table], [image_id], [measure]",
-    }
+    } in questions
 
 
 def test_query_answers_with_parameters(folder):
@@ -780,12 +818,13 @@ def test_a_terminal_shows_progress_and_then_a_table(tmp_path):
     after = ANSI.sub("", text[text.rindex("\x1b[2K") :])
     lines = [line.rstrip() for line in after.splitlines() if line.strip()]
     assert re.fullmatch(r"[\d,]+ failure modes", lines[0])
-    assert lines[1].split() == ["class", "excess"]
-    assert lines[2].split() == ["class", "tags", "images", "accuracy", "accuracy", "drop", "errors"]
+    assert lines[1].split() == ["new", "errors"]
+    heads = ["class", "tags", "images", "accuracy", "drop", "errors", "so", "far"]
+    assert lines[2].split() == heads
     assert lines[-1] == "Run 1 is in t.duckdb."
-    assert lines[-2].endswith("more rows; --format csv prints all.")
+    assert re.match("All [\\d,]+: --format csv, or prime-sql sql t.duckdb", lines[-2])
     assert max(map(len, lines)) <= 80
-    assert len([line for line in lines if re.search(r"\d%  +\d", line)]) == 40
+    assert len([line for line in lines if re.search(r"\d%  +\d", line)]) == 10
 
 
 def test_a_narrow_terminal_and_quiet(source):

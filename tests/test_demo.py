@@ -46,19 +46,18 @@ def test_it_shows_failure_modes_of_several_classes(printed):
     text, folder = printed
     assert [file.name for file in folder.iterdir()] == ["demo.duckdb"]
     with ps.open_run(folder / "demo.duckdb") as run:
-        modes = run.failure_modes.to_polars()
+        modes, cover = run.failure_modes.to_polars(), run.cover().to_polars()
         assert run.classes.to_polars()["images"].sum() == 3781
         assert "3,781 emoji pictures" in text
         errors = run.classes.to_polars()["errors"].sum()
         assert f"{errors} errors, accuracy {1 - errors / 3781:.1%}" in text
     assert f"{modes.height} failure modes" in text
     assert modes["class_name"].n_unique() > 1
-    first = modes.row(0, named=True)
-    assert re.search(
-        rf"{first['class_name']} +{re.escape(first['tags'])} +{first['images']} ", text
-    )
-    rows = re.findall(r"^ .*%  +\d+\.\d *$", text, re.MULTILINE)
-    assert len(rows) == min(demo.SHOWN, modes.height)
+    for row in cover.to_dicts():
+        assert re.search(rf"{row['class_name']} +{re.escape(row['tags'])} +{row['images']} ", text)
+    assert cover.height == 10
+    assert f"10 of {modes.height} failure modes shown; " in text
+    assert f"Those shown explain {cover['cumulative_coverage'][-1]:.0%} of {errors} errors." in text
 
 
 def test_its_text_fits_a_terminal(printed):
@@ -66,14 +65,14 @@ def test_its_text_fits_a_terminal(printed):
     assert max(len(line) for line in lines if not line.startswith("  ")) <= 80
 
 
-@pytest.mark.parametrize("number", range(3))
+@pytest.mark.parametrize("number", range(4))
 def test_its_next_commands_run_as_printed(printed, number):
     text, folder = printed
     (command,) = commands(text)[number : number + 1]
     answer = shell(command, folder)
     assert "No rows" not in answer
     assert len(answer.strip().splitlines()) > 3
-    assert len(commands(text)) == 3
+    assert len(commands(text)) == 4
 
 
 def test_the_next_commands_quote_the_file(tmp_path):

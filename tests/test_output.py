@@ -15,6 +15,7 @@ from rich.console import Console
 from prime_sql import output
 from prime_sql.errors import OptionError, WarehouseError
 from prime_sql.output import Format
+from prime_sql.rank import Summary
 
 HOSTILE = [
     "plain",
@@ -203,6 +204,73 @@ def test_no_rows(form, text):
     frame = pl.DataFrame(schema={"a": pl.Int64, "b": pl.String})
     assert output.render(frame, Format(form)) == text
     assert output.render(frame, Format.markdown) == "| a | b |\n| ---: | --- |"
+
+
+def summary(shown, **others):
+    """A summary of so many equal rows, printed."""
+    row = {
+        "class_name": "People & Body",
+        "tags": "medium-light skin tone + smile",
+        "images": 1234,
+        "accuracy": 0.123,
+        "accuracy_drop": 0.7,
+        "new_errors": 10,
+        "cumulative_coverage": 0.5,
+    }
+    rows = pl.DataFrame([row] * shown)
+    console = Console(file=io.StringIO(), width=80, markup=False, emoji=False)
+    known = {"modes": 72, "hidden": 0, "errors": 200, "complete": False, **others}
+    output.show_summary(Summary(rows, **known), console, rest="--format csv")
+    return [line.rstrip() for line in console.file.getvalue().splitlines()]
+
+
+def test_a_summary_fits_eighty_columns():
+    lines = summary(3, hidden=41)
+    assert lines[0] == "72 failure modes"
+    assert max(map(len, lines)) <= 80
+    assert "No room" not in "".join(lines)
+    assert sum("People & Body" in line for line in lines) == 3
+
+
+@pytest.mark.parametrize(
+    ("shown", "others", "said"),
+    [
+        (
+            10,
+            {"hidden": 41},
+            [
+                "10 of 72 failure modes shown; 41 near-duplicates hidden.",
+                "Those shown explain 50% of 200 errors.",
+                "All 72: --format csv",
+            ],
+        ),
+        (
+            1,
+            {"modes": 3, "hidden": 1, "errors": 40, "complete": True},
+            [
+                "1 of 3 failure modes shown; 1 near-duplicate hidden.",
+                "That shown explains 25% of 40 errors. The other 1 explains no further error.",
+                "All 3: --format csv",
+            ],
+        ),
+        (
+            1,
+            {"modes": 1, "errors": 10, "complete": True},
+            ["1 of 1 failure mode shown.", "That shown explains 100% of 10 errors."],
+        ),
+        (
+            2,
+            {"modes": 4, "hidden": 2, "errors": 10_000, "complete": True},
+            [
+                "2 of 4 failure modes shown; 2 near-duplicates hidden.",
+                "Those shown explain 0% of 10,000 errors.",
+                "All 4: --format csv",
+            ],
+        ),
+    ],
+)
+def test_a_summary_says_what_is_not_shown(shown, others, said):
+    assert summary(shown, **others)[-len(said) :] == said
 
 
 # Files --------------------------------------------------------------------------------------------

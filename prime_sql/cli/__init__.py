@@ -2,6 +2,6 @@
 
 from prime_sql.cli.app import app, main
 
-from prime_sql.cli import search, ask, vision, demo  # isort: skip  # noqa: F401  (the order of the help)
+from prime_sql.cli import search, top, chance, validate, explain, compare, pick, ask, vision, demo  # isort: skip  # noqa: F401  (the order of the help)
 
 __all__ = ["app", "main"]

@@ -147,6 +147,11 @@ def _main(
     pass
 
 
+def shows_table(form: Format | None, file: Path | None) -> bool:
+    """Return whether `emit` prints a table for people."""
+    return form is Format.table or (form is None and file is None)
+
+
 def emit(
     rows: pl.DataFrame,
     form: Format | None,
@@ -164,7 +169,7 @@ def emit(
         output.write(rows, file)
         if not quiet:
             say(f"Wrote {rows.height:,} row{'' if rows.height == 1 else 's'} to {file}.")
-    table = form is Format.table or (form is None and file is None)
+    table = shows_table(form, file)
     if not rows.height and (table or not quiet):
         say(why_none, console=out if table else err)
     elif table:

@@ -121,7 +121,7 @@ def query(
 
 
 def _questions() -> pl.DataFrame:
-    found = [queries.find(f"ask/{name}") for name in queries.names("ask")]
+    found = queries.questions()
     return pl.DataFrame(
         {
             "name": [question.name for question in found],

@@ -9,8 +9,10 @@ import polars as pl
 import typer
 
 from prime_sql import demo as emoji
-from prime_sql import output
+from prime_sql import rank
 from prime_sql.cli.app import Command, Quiet, Verbose, app, out, reports_errors, say, watched
+from prime_sql.cli.top import Top
+from prime_sql.cli.top import show as show_summary
 from prime_sql.cli.vision import watched_images
 
 
@@ -33,6 +35,7 @@ def demo(
             show_default=False,
         ),
     ] = None,
+    top: Top = rank.TOP,
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
@@ -53,10 +56,10 @@ def demo(
         make = emoji.search_images if images else emoji.make
         run = make(db, on_sql=on_sql, on_progress=on_progress)
     with run:
-        modes = run.failure_modes.to_polars()
+        summary = rank.summarize(run, top)
         total, errors = run.classes.to_polars().select(pl.col("images", "errors").sum()).row(0)
     if not quiet:
         say(emoji.introduction(total, errors), console=out)
-    output.show_modes(modes, out, most=emoji.SHOWN, hint="")
+    show_summary(summary, run, None)
     if not quiet:
-        say(emoji.next_commands(db, modes, images=images), console=out)
+        say(emoji.next_commands(db, summary, images=images), console=out)

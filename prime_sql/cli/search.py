@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 import prime_sql as ps
-from prime_sql import output
+from prime_sql import output, rank
 from prime_sql.cli.app import (
     RESULTS,
     Command,
@@ -19,20 +19,27 @@ from prime_sql.cli.app import (
     Verbose,
     app,
     emit,
+    out,
     reports_errors,
     say,
+    shows_table,
     watched,
 )
+from prime_sql.cli.models import conditions, of_models, show_models
+from prime_sql.cli.top import Top
+from prime_sql.cli.top import show as show_summary
 from prime_sql.errors import OptionError
-from prime_sql.options import Options
+from prime_sql.options import METHODS, Options
 
 # Sections of the help.
 MODE = "What a failure mode is"
 CLASS = "What a class is, and an error"
+UNSEEN = "Unseen data"
+MODELS = "Several models"
 COLUMNS = "Columns of the tables"
 
 # What --from-run can change; everything else decides what was counted.
-THRESHOLDS = ("max_tags", "min_images", "min_drop", "necessity", "min_tag_images")
+THRESHOLDS = ("max_tags", "min_images", "min_drop", "necessity", "min_tag_images", "max_q")
 
 
 @app.command(
@@ -41,6 +48,7 @@ THRESHOLDS = ("max_tags", "min_images", "min_drop", "necessity", "min_tag_images
     prime-sql search predictions.parquet tags.parquet
     prime-sql search predictions.csv tags.csv --db prime.duckdb --min-images 50
     prime-sql search predictions.parquet tags.parquet --where "split = 'test'" -o modes.csv
+    prime-sql search predictions.parquet tags.parquet --split split --find train --check test
     prime-sql search --db prime.duckdb --from-run latest --min-drop 0.4
     """,
 )
@@ -91,6 +99,46 @@ def search(
             rich_help_panel=MODE,
         ),
     ] = Options.min_tag_images,
+    max_absent: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            help='How many tags of a set may be absent ones, as in "not water".',
+            rich_help_panel=MODE,
+        ),
+    ] = Options.max_absent,
+    max_q: Annotated[
+        float | None,
+        typer.Option(
+            help="Keep failure modes with a q-value up to this: 0.05 for at most 5 % of them by "
+            "chance. Counts all eligible tag sets, which takes longer.",
+            rich_help_panel=MODE,
+        ),
+    ] = Options.max_q,
+    method: Annotated[
+        str,
+        typer.Option(
+            metavar="|".join(METHODS),
+            help="All failure modes, or those that growing the least accurate tag sets comes "
+            "across, which counts fewer sets.",
+            rich_help_panel=MODE,
+        ),
+    ] = Options.method,
+    width: Annotated[
+        int,
+        typer.Option(
+            help="How many tag sets of each size and class a greedy search grows.",
+            rich_help_panel=MODE,
+        ),
+    ] = Options.width,
+    missed: Annotated[
+        bool,
+        typer.Option(
+            "--missed",
+            help="After a greedy search, search for all, and say how many it missed.",
+            rich_help_panel=MODE,
+        ),
+    ] = False,
     group_by: Annotated[
         str,
         typer.Option(
@@ -116,6 +164,30 @@ def search(
             rich_help_panel=CLASS,
         ),
     ] = Options.where,
+    split: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN",
+            help="The column of PREDICTIONS that tells the parts for --find and --check.",
+            rich_help_panel=UNSEEN,
+        ),
+    ] = Options.split,
+    find: Annotated[
+        str | None,
+        typer.Option(
+            metavar="VALUE",
+            help="Find failure modes where the column has this value.",
+            rich_help_panel=UNSEEN,
+        ),
+    ] = Options.find,
+    check: Annotated[
+        str | None,
+        typer.Option(
+            metavar="VALUE",
+            help="Check them on the unseen images where it has this one.",
+            rich_help_panel=UNSEEN,
+        ),
+    ] = Options.check,
     image_id: Annotated[
         str,
         typer.Option(metavar="COLUMN", help="The image, in both tables.", rich_help_panel=COLUMNS),
@@ -160,6 +232,25 @@ def search(
             rich_help_panel=RESULTS,
         ),
     ] = None,
+    models: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A,B,…",
+            help="Search the predictions of each of these models, one run each, and compare the "
+            "runs of two.",
+            rich_help_panel=MODELS,
+            show_default=False,
+        ),
+    ] = None,
+    model: Annotated[
+        str,
+        typer.Option(
+            metavar="COLUMN",
+            help="The column of PREDICTIONS that names the model, for --models.",
+            rich_help_panel=MODELS,
+        ),
+    ] = "model",
+    top: Top = rank.TOP,
     format_: FormatOption = None,
     output_: OutputOption = None,
     quiet: Quiet = False,
@@ -171,12 +262,32 @@ def search(
     """
     if output_ is not None:
         output.check_file(output_)
+    if missed and method != "greedy":
+        raise OptionError("--missed is about a greedy search; add --method greedy")
     given = {
         name: value
         for name, value in context.params.items()
         if name in Options.__dataclass_fields__
     }
     given["necessity"] = _numbers(necessity)
+    if models is not None:
+        if from_run is not None or predictions is None or tags is None:
+            raise OptionError("--models searches tables: give PREDICTIONS and TAGS, no --from-run")
+        with ExitStack() as opened, watched(quiet, verbose) as (on_sql, on_progress):
+            runs = {}
+            for name, condition in conditions(models, model, where).items():
+                one = {**given, "where": condition}
+                runs[name] = opened.enter_context(
+                    ps.search(
+                        predictions, tags, into=db, on_sql=on_sql, on_progress=on_progress, **one
+                    )
+                )
+            rows = of_models(runs)
+        emit(rows, format_, output_, show=show_models, why_none="No failure modes.", quiet=quiet)
+        if db is not None and not quiet:
+            for name, run in runs.items():
+                say(f"Run {run.run_id}, of {name}, is in {db}.")
+        return
     with ExitStack() as opened:
         with watched(quiet, verbose) as (on_sql, on_progress):
             if from_run is not None:
@@ -197,7 +308,16 @@ def search(
                 )
         modes = run.failure_modes.to_polars()
         why_none = f"No failure modes. {run.note or ''}".strip()
-        emit(modes, format_, output_, show=output.show_modes, why_none=why_none, quiet=quiet)
+        short = modes.height > 0 and shows_table(format_, output_)
+        if not short or output_ is not None:
+            emit(modes, None if short else format_, output_, why_none=why_none, quiet=quiet)
+        if short:
+            show_summary(rank.summarize(run, top), run, db, form="--format csv")
+        if missed:
+            count = run.missed().to_polars().height
+            say(f"The greedy search missed {count:,} of {modes.height + count:,} failure modes.")
+        if run.validation is not None and modes.height and shows_table(format_, output_):
+            say(run.validation.sentence(), console=out)
         if db is not None and not quiet:
             say(f"Run {run.run_id} is in {db}.")
 

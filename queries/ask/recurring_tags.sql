@@ -5,13 +5,13 @@
 --    example_class and example_tags (of the mode with the most excess errors)
 with mode_tags as (
     select
-        t.tag as tag,
+        case when t.present then t.tag else 'not ' || t.tag end as tag,
         t.necessity_margin as necessity_margin,
         m.class_name as class_name,
         m.tags as tags,
         m.accuracy_drop as accuracy_drop,
         row_number() over (
-            partition by t.tag order by m.excess_errors desc, m.class_name, m.tags
+            partition by t.tag, t.present order by m.excess_errors desc, m.class_name, m.tags
         ) as place
     from failure_mode_tags as t
     inner join failure_modes as m on m.mode_id = t.mode_id

@@ -113,6 +113,7 @@ create table if not exists {{ schema }}.failure_mode_tags (
     run_id integer not null,
     mode_id varchar not null,
     tag varchar not null,
+    present boolean not null,
     accuracy_without double not null,
     necessity_margin double not null
 );
@@ -120,6 +121,7 @@ comment on table {{ schema }}.failure_mode_tags is 'One row for each failure mod
 comment on column {{ schema }}.failure_mode_tags.run_id is 'The run';
 comment on column {{ schema }}.failure_mode_tags.mode_id is 'The failure mode';
 comment on column {{ schema }}.failure_mode_tags.tag is 'One of its tags';
+comment on column {{ schema }}.failure_mode_tags.present is 'Whether images carry it; false where the mode says "not TAG"';
 comment on column {{ schema }}.failure_mode_tags.accuracy_without is 'Accuracy on the set without this tag; of the class where it is the only one';
 comment on column {{ schema }}.failure_mode_tags.necessity_margin is 'accuracy_without - accuracy of the mode';
 
@@ -162,3 +164,63 @@ comment on column {{ schema }}.tagged.run_id is 'The run that counted';
 comment on column {{ schema }}.tagged.class_id is 'The class, see classes';
 comment on column {{ schema }}.tagged.tag_id is 'The tag, see vocabulary';
 comment on column {{ schema }}.tagged.image_no is 'The image, see outcomes';
+
+create table if not exists {{ schema }}.failure_mode_chance (
+    run_id integer not null,
+    mode_id varchar not null,
+    accuracy_low double not null,
+    accuracy_high double not null,
+    p_value double not null,
+    q_value double,
+    family_wise_p double
+);
+comment on table {{ schema }}.failure_mode_chance is 'One row for each failure mode: how sure it is';
+comment on column {{ schema }}.failure_mode_chance.run_id is 'The run';
+comment on column {{ schema }}.failure_mode_chance.mode_id is 'The failure mode';
+comment on column {{ schema }}.failure_mode_chance.accuracy_low is 'Lower end of the Wilson interval of its accuracy, 95 %';
+comment on column {{ schema }}.failure_mode_chance.accuracy_high is 'Upper end of the Wilson interval of its accuracy, 95 %';
+comment on column {{ schema }}.failure_mode_chance.p_value is 'Probability of so many errors or more, were those of the class dealt out at random (hypergeometric)';
+comment on column {{ schema }}.failure_mode_chance.q_value is 'p_value adjusted for all eligible tag sets (Benjamini-Hochberg); null until asked for';
+comment on column {{ schema }}.failure_mode_chance.family_wise_p is 'Share of the shuffles in which chance gave a failure mode as unlikely as this one; null until asked for';
+
+create table if not exists {{ schema }}.shuffles (
+    run_id integer not null,
+    shuffle integer not null,
+    seed bigint not null,
+    failure_modes bigint not null,
+    smallest_p double
+);
+comment on table {{ schema }}.shuffles is 'One row for each search on shuffled errors: what chance alone gives';
+comment on column {{ schema }}.shuffles.run_id is 'The run whose errors were shuffled within their classes';
+comment on column {{ schema }}.shuffles.shuffle is 'Number of the shuffle, from 1';
+comment on column {{ schema }}.shuffles.seed is 'What it was shuffled by';
+comment on column {{ schema }}.shuffles.failure_modes is 'How many failure modes chance gave';
+comment on column {{ schema }}.shuffles.smallest_p is 'The smallest p-value among them, or null';
+
+create table if not exists {{ schema }}.success_modes (
+    run_id integer not null,
+    mode_id varchar not null,
+    class_name varchar not null,
+    tags varchar not null,
+    tag_count integer not null,
+    images bigint not null,
+    errors bigint not null,
+    accuracy double not null,
+    class_images bigint not null,
+    class_errors bigint not null,
+    class_accuracy double not null,
+    accuracy_gain double not null
+);
+comment on table {{ schema }}.success_modes is 'One row for each success mode of a run: a minimal tag set on which accuracy rises sharply; empty until asked for';
+comment on column {{ schema }}.success_modes.run_id is 'The run';
+comment on column {{ schema }}.success_modes.mode_id is 'Hash of grouping, class and sorted tags';
+comment on column {{ schema }}.success_modes.class_name is 'The class';
+comment on column {{ schema }}.success_modes.tags is 'The tags, sorted, joined with " + "';
+comment on column {{ schema }}.success_modes.tag_count is 'Number of tags';
+comment on column {{ schema }}.success_modes.images is 'Images of the class that carry all tags';
+comment on column {{ schema }}.success_modes.errors is 'Misclassified ones among them';
+comment on column {{ schema }}.success_modes.accuracy is '1 - errors / images';
+comment on column {{ schema }}.success_modes.class_images is 'Images of the class';
+comment on column {{ schema }}.success_modes.class_errors is 'Misclassified images of the class';
+comment on column {{ schema }}.success_modes.class_accuracy is 'Accuracy on the class';
+comment on column {{ schema }}.success_modes.accuracy_gain is 'accuracy - class_accuracy';

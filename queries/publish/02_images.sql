@@ -13,4 +13,5 @@ where tag_id in (select tag_id from tagged);
 
 insert into {{ schema }}.tagged
 select {{ run_id }}, class_id, tag_id, image_no
-from tagged;
+from tagged
+where tag_id in (select tag_id from vocabulary);

@@ -43,6 +43,6 @@ from failure_modes
 order by excess_errors desc, class_name, tags;
 
 insert into {{ schema }}.failure_mode_tags
-select {{ run_id }}, mode_id, tag, accuracy_without, necessity_margin
+select {{ run_id }}, mode_id, tag, present, accuracy_without, necessity_margin
 from failure_mode_tags
-order by mode_id, tag;
+order by mode_id, present desc, tag;

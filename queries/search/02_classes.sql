@@ -4,6 +4,7 @@
 -- parameter min_drop: smallest accuracy drop of a failure mode
 -- returns: class_id (from 1, in the order of the names), class_name, images, errors, accuracy,
 --    min_errors (no failure mode of the class has fewer errors)
+{% from 'definitions.jinja' import fewest_errors %}
 with counted as (
     select
         class_name,
@@ -19,9 +20,5 @@ select
     images,
     errors,
     cast(images - errors as double) / images as accuracy,
-    -- errors(S) >= images(S) * (1 - accuracy(S)) >= min_images * (1 - accuracy(c) + min_drop);
-    -- twice the tolerance of the definition, so that rounding never prunes a set at the threshold.
-    cast(ceil(
-        {{ min_images }} * (cast(errors as double) / images + {{ min_drop }} - 2e-9)
-    ) as bigint) as min_errors
+    {{ fewest_errors('errors', 'images', min_images, min_drop) }} as min_errors
 from counted

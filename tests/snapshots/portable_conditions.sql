@@ -78,11 +78,7 @@ select
     images,
     errors,
     cast(images - errors as double) / images as accuracy,
-    -- errors(S) >= images(S) * (1 - accuracy(S)) >= min_images * (1 - accuracy(c) + min_drop);
-    -- twice the tolerance of the definition, so that rounding never prunes a set at the threshold.
-    cast(ceil(
-        3 * (cast(errors as double) / images + 0.3 - 2e-9)
-    ) as bigint) as min_errors
+    cast(ceil(3 * (cast(errors as double) / images + 0.3 - 2e-9)) as bigint) as min_errors
 from counted
 
 -- outcomes
@@ -162,21 +158,21 @@ from rows_read as r
 cross join rows_used as u
 cross join all_images as i
 
+-- class_tags
+create or replace temp table class_tags as
+select
+    o.class_id as class_id,
+    g.tag_id as tag_id,
+    o.image_no as image_no,
+    o.error as error
+from image_tags as g
+inner join images as i on i.image_key = g.image_key
+inner join outcomes as o on o.image_id = i.image_id
+
 -- tagged
 create or replace temp table tagged as
-with class_tags as (
-    select
-        o.class_id as class_id,
-        g.tag_id as tag_id,
-        o.image_no as image_no,
-        o.error as error
-    from image_tags as g
-    inner join images as i on i.image_key = g.image_key
-    inner join outcomes as o on o.image_id = i.image_id
-),
-
-frequent_tags as (
-    select class_id, tag_id
+with frequent_tags as (
+    select class_id, tag_id, count(*) as images
     from class_tags
     group by class_id, tag_id
     having count(*) >= 3
@@ -224,13 +220,18 @@ group by
     class_id,
     tag_1
 
+-- tag_names
+create or replace temp table tag_names as
+select tag_id, tag as name, tag, 1 as present
+from vocabulary
+
 -- tag_sets
 create or replace temp table tag_sets as
 select
     c.class_name as class_name,
-v_1.tag as tags,
+n_1.name as tags,
     1 as tag_count,
-    v_1.tag as tag_1,
+    n_1.name as tag_1,
     cast(null as varchar) as tag_2,
     cast(null as varchar) as tag_3,
     cast(null as varchar) as tag_4,
@@ -242,7 +243,7 @@ v_1.tag as tags,
     c.accuracy - cast(s.images - s.errors as double) / s.images as necessity_margin
 from counts_1 as s
 inner join classes as c on c.class_id = s.class_id
-inner join vocabulary as v_1 on v_1.tag_id = s.tag_1
+inner join tag_names as n_1 on n_1.tag_id = s.tag_1
 
 -- failure_modes
 create or replace temp table failure_modes as
@@ -312,13 +313,24 @@ from minimal
 
 -- failure_mode_tags
 create or replace temp table failure_mode_tags as
+with margins as (
+    select
+        mode_id,
+        tag_1 as name,
+        class_accuracy as accuracy_without,
+        class_accuracy - accuracy as necessity_margin
+    from failure_modes
+    where tag_count = 1
+)
+
 select
-    mode_id,
-    tag_1 as tag,
-    class_accuracy as accuracy_without,
-    class_accuracy - accuracy as necessity_margin
-from failure_modes
-where tag_count = 1
+    m.mode_id as mode_id,
+    n.tag as tag,
+    n.present = 1 as present,
+    m.accuracy_without as accuracy_without,
+    m.necessity_margin as necessity_margin
+from margins as m
+inner join tag_names as n on n.name = m.name
 
 -- check_why_none
 with all_classes as (
@@ -350,3 +362,191 @@ select
     s.largest_drop as largest_drop
 from all_classes as c
 cross join all_tag_sets as s
+
+-- tested
+create or replace temp table tested as
+with numbers as (
+    select class_images, class_errors, images, errors
+    from "memory"."prime".failure_modes
+    where run_id = 1
+)
+
+select
+    class_images,
+    class_errors,
+    images,
+    errors,
+    cast(least(
+        least(images, class_errors) - errors + 1,
+        ceil(60 + 12 * sqrt(
+            cast(images as double) * class_errors / class_images
+            * (1 - cast(class_errors as double) / class_images)
+        ))
+    ) as bigint) as terms,
+    count(*) as tag_sets
+from numbers
+where errors * class_images > images * class_errors
+group by class_images, class_errors, images, errors
+
+-- tested
+select coalesce(max(terms), 1) from tested
+
+-- p_values
+create or replace temp table p_values as
+with digits as (
+    select 0 as digit
+    union all select 1 as digit
+    union all select 2 as digit
+    union all select 3 as digit
+    union all select 4 as digit
+    union all select 5 as digit
+    union all select 6 as digit
+    union all select 7 as digit
+    union all select 8 as digit
+    union all select 9 as digit
+),
+
+numbers as (
+    select
+        1 * d_0.digit
+        as number
+    from digits as d_0
+),
+
+-- ln of the binomial coefficients, but for those factors that all terms have in common.
+common as (
+    select
+        class_images,
+        class_errors,
+        images,
+        errors,
+        tag_sets,
+        terms,
+        (((cast(class_errors as double) + 8) + 0.5) * ln((cast(class_errors as double) + 8)) - (cast(class_errors as double) + 8) + 0.91893853320467274178
+    + 1 / (12 * (cast(class_errors as double) + 8)) - 1 / (360 * power((cast(class_errors as double) + 8), 3))
+    + 1 / (1260 * power((cast(class_errors as double) + 8), 5)) - 1 / (1680 * power((cast(class_errors as double) + 8), 7))
+    - ln((cast(class_errors as double) + 8) * ((cast(class_errors as double) + 8) - 1) * ((cast(class_errors as double) + 8) - 2) * ((cast(class_errors as double) + 8) - 3))
+    - ln(((cast(class_errors as double) + 8) - 4) * ((cast(class_errors as double) + 8) - 5) * ((cast(class_errors as double) + 8) - 6) * ((cast(class_errors as double) + 8) - 7)))
+            + (((cast((class_images - class_errors) as double) + 8) + 0.5) * ln((cast((class_images - class_errors) as double) + 8)) - (cast((class_images - class_errors) as double) + 8) + 0.91893853320467274178
+    + 1 / (12 * (cast((class_images - class_errors) as double) + 8)) - 1 / (360 * power((cast((class_images - class_errors) as double) + 8), 3))
+    + 1 / (1260 * power((cast((class_images - class_errors) as double) + 8), 5)) - 1 / (1680 * power((cast((class_images - class_errors) as double) + 8), 7))
+    - ln((cast((class_images - class_errors) as double) + 8) * ((cast((class_images - class_errors) as double) + 8) - 1) * ((cast((class_images - class_errors) as double) + 8) - 2) * ((cast((class_images - class_errors) as double) + 8) - 3))
+    - ln(((cast((class_images - class_errors) as double) + 8) - 4) * ((cast((class_images - class_errors) as double) + 8) - 5) * ((cast((class_images - class_errors) as double) + 8) - 6) * ((cast((class_images - class_errors) as double) + 8) - 7)))
+            + (((cast(images as double) + 8) + 0.5) * ln((cast(images as double) + 8)) - (cast(images as double) + 8) + 0.91893853320467274178
+    + 1 / (12 * (cast(images as double) + 8)) - 1 / (360 * power((cast(images as double) + 8), 3))
+    + 1 / (1260 * power((cast(images as double) + 8), 5)) - 1 / (1680 * power((cast(images as double) + 8), 7))
+    - ln((cast(images as double) + 8) * ((cast(images as double) + 8) - 1) * ((cast(images as double) + 8) - 2) * ((cast(images as double) + 8) - 3))
+    - ln(((cast(images as double) + 8) - 4) * ((cast(images as double) + 8) - 5) * ((cast(images as double) + 8) - 6) * ((cast(images as double) + 8) - 7)))
+            + (((cast((class_images - images) as double) + 8) + 0.5) * ln((cast((class_images - images) as double) + 8)) - (cast((class_images - images) as double) + 8) + 0.91893853320467274178
+    + 1 / (12 * (cast((class_images - images) as double) + 8)) - 1 / (360 * power((cast((class_images - images) as double) + 8), 3))
+    + 1 / (1260 * power((cast((class_images - images) as double) + 8), 5)) - 1 / (1680 * power((cast((class_images - images) as double) + 8), 7))
+    - ln((cast((class_images - images) as double) + 8) * ((cast((class_images - images) as double) + 8) - 1) * ((cast((class_images - images) as double) + 8) - 2) * ((cast((class_images - images) as double) + 8) - 3))
+    - ln(((cast((class_images - images) as double) + 8) - 4) * ((cast((class_images - images) as double) + 8) - 5) * ((cast((class_images - images) as double) + 8) - 6) * ((cast((class_images - images) as double) + 8) - 7)))
+            - (((cast(class_images as double) + 8) + 0.5) * ln((cast(class_images as double) + 8)) - (cast(class_images as double) + 8) + 0.91893853320467274178
+    + 1 / (12 * (cast(class_images as double) + 8)) - 1 / (360 * power((cast(class_images as double) + 8), 3))
+    + 1 / (1260 * power((cast(class_images as double) + 8), 5)) - 1 / (1680 * power((cast(class_images as double) + 8), 7))
+    - ln((cast(class_images as double) + 8) * ((cast(class_images as double) + 8) - 1) * ((cast(class_images as double) + 8) - 2) * ((cast(class_images as double) + 8) - 3))
+    - ln(((cast(class_images as double) + 8) - 4) * ((cast(class_images as double) + 8) - 5) * ((cast(class_images as double) + 8) - 6) * ((cast(class_images as double) + 8) - 7))) as log_common
+    from tested
+),
+
+summands as (
+    select
+        t.class_images as class_images,
+        t.class_errors as class_errors,
+        t.images as images,
+        t.errors as errors,
+        t.tag_sets as tag_sets,
+        t.log_common as log_common,
+        t.errors + n.number as chance_errors
+    from common as t
+    inner join numbers as n on n.number < t.terms
+    where
+        -- Other numbers of errors are impossible: there are not so many right images.
+        t.images - t.errors - n.number <= t.class_images - t.class_errors
+)
+
+select
+    class_images,
+    class_errors,
+    images,
+    errors,
+    tag_sets,
+    least(1.0, sum(exp(
+        log_common
+        - (((cast(chance_errors as double) + 8) + 0.5) * ln((cast(chance_errors as double) + 8)) - (cast(chance_errors as double) + 8) + 0.91893853320467274178
+    + 1 / (12 * (cast(chance_errors as double) + 8)) - 1 / (360 * power((cast(chance_errors as double) + 8), 3))
+    + 1 / (1260 * power((cast(chance_errors as double) + 8), 5)) - 1 / (1680 * power((cast(chance_errors as double) + 8), 7))
+    - ln((cast(chance_errors as double) + 8) * ((cast(chance_errors as double) + 8) - 1) * ((cast(chance_errors as double) + 8) - 2) * ((cast(chance_errors as double) + 8) - 3))
+    - ln(((cast(chance_errors as double) + 8) - 4) * ((cast(chance_errors as double) + 8) - 5) * ((cast(chance_errors as double) + 8) - 6) * ((cast(chance_errors as double) + 8) - 7)))
+        - (((cast((class_errors - chance_errors) as double) + 8) + 0.5) * ln((cast((class_errors - chance_errors) as double) + 8)) - (cast((class_errors - chance_errors) as double) + 8) + 0.91893853320467274178
+    + 1 / (12 * (cast((class_errors - chance_errors) as double) + 8)) - 1 / (360 * power((cast((class_errors - chance_errors) as double) + 8), 3))
+    + 1 / (1260 * power((cast((class_errors - chance_errors) as double) + 8), 5)) - 1 / (1680 * power((cast((class_errors - chance_errors) as double) + 8), 7))
+    - ln((cast((class_errors - chance_errors) as double) + 8) * ((cast((class_errors - chance_errors) as double) + 8) - 1) * ((cast((class_errors - chance_errors) as double) + 8) - 2) * ((cast((class_errors - chance_errors) as double) + 8) - 3))
+    - ln(((cast((class_errors - chance_errors) as double) + 8) - 4) * ((cast((class_errors - chance_errors) as double) + 8) - 5) * ((cast((class_errors - chance_errors) as double) + 8) - 6) * ((cast((class_errors - chance_errors) as double) + 8) - 7)))
+        - (((cast((images - chance_errors) as double) + 8) + 0.5) * ln((cast((images - chance_errors) as double) + 8)) - (cast((images - chance_errors) as double) + 8) + 0.91893853320467274178
+    + 1 / (12 * (cast((images - chance_errors) as double) + 8)) - 1 / (360 * power((cast((images - chance_errors) as double) + 8), 3))
+    + 1 / (1260 * power((cast((images - chance_errors) as double) + 8), 5)) - 1 / (1680 * power((cast((images - chance_errors) as double) + 8), 7))
+    - ln((cast((images - chance_errors) as double) + 8) * ((cast((images - chance_errors) as double) + 8) - 1) * ((cast((images - chance_errors) as double) + 8) - 2) * ((cast((images - chance_errors) as double) + 8) - 3))
+    - ln(((cast((images - chance_errors) as double) + 8) - 4) * ((cast((images - chance_errors) as double) + 8) - 5) * ((cast((images - chance_errors) as double) + 8) - 6) * ((cast((images - chance_errors) as double) + 8) - 7)))
+        - (((cast((class_images - class_errors - images + chance_errors) as double) + 8) + 0.5) * ln((cast((class_images - class_errors - images + chance_errors) as double) + 8)) - (cast((class_images - class_errors - images + chance_errors) as double) + 8) + 0.91893853320467274178
+    + 1 / (12 * (cast((class_images - class_errors - images + chance_errors) as double) + 8)) - 1 / (360 * power((cast((class_images - class_errors - images + chance_errors) as double) + 8), 3))
+    + 1 / (1260 * power((cast((class_images - class_errors - images + chance_errors) as double) + 8), 5)) - 1 / (1680 * power((cast((class_images - class_errors - images + chance_errors) as double) + 8), 7))
+    - ln((cast((class_images - class_errors - images + chance_errors) as double) + 8) * ((cast((class_images - class_errors - images + chance_errors) as double) + 8) - 1) * ((cast((class_images - class_errors - images + chance_errors) as double) + 8) - 2) * ((cast((class_images - class_errors - images + chance_errors) as double) + 8) - 3))
+    - ln(((cast((class_images - class_errors - images + chance_errors) as double) + 8) - 4) * ((cast((class_images - class_errors - images + chance_errors) as double) + 8) - 5) * ((cast((class_images - class_errors - images + chance_errors) as double) + 8) - 6) * ((cast((class_images - class_errors - images + chance_errors) as double) + 8) - 7)))
+    ))) as p_value
+from summands
+group by class_images, class_errors, images, errors, tag_sets
+
+-- chance
+delete from "memory"."prime".failure_mode_chance where run_id = 1
+
+-- chance
+insert into "memory"."prime".failure_mode_chance
+with ranked as (
+    -- Sets that were never counted have too few errors to come before a failure mode, so that they
+    -- make the number of tests larger and no rank smaller.
+    select
+        class_images,
+        class_errors,
+        images,
+        errors,
+        p_value,
+        cast(null as double) as rate
+    from p_values
+),
+
+adjusted as (
+    select
+        class_images,
+        class_errors,
+        images,
+        errors,
+        p_value,
+        min(rate) over (order by p_value desc) as rate
+    from ranked
+)
+
+select
+    m.run_id as run_id,
+    m.mode_id as mode_id,
+    greatest(0, (1 - cast(m.errors as double) / m.images + 3.8414588206941254 / (2.0 * m.images)
+    - 1.959963984540054 * sqrt(
+        cast(m.errors as double) / m.images * (1 - cast(m.errors as double) / m.images) / m.images
+        + 3.8414588206941254 / (4.0 * m.images * m.images)
+    )) / (1 + 3.8414588206941254 / m.images)) as accuracy_low,
+    least(1, (1 - cast(m.errors as double) / m.images + 3.8414588206941254 / (2.0 * m.images)
+    + 1.959963984540054 * sqrt(
+        cast(m.errors as double) / m.images * (1 - cast(m.errors as double) / m.images) / m.images
+        + 3.8414588206941254 / (4.0 * m.images * m.images)
+    )) / (1 + 3.8414588206941254 / m.images)) as accuracy_high,
+    a.p_value as p_value,
+    case when a.rate > 1 then 1 else a.rate end as q_value,
+    cast(null as double) as family_wise_p
+from "memory"."prime".failure_modes as m
+inner join adjusted as a
+    on a.class_images = m.class_images
+    and a.class_errors = m.class_errors
+    and a.images = m.images
+    and a.errors = m.errors
+where m.run_id = 1

@@ -1,6 +1,8 @@
 -- Which sets of so many tags have enough errors to be, or to lead to, a failure mode?
 -- reads: size 1: tagged, classes; larger: members_1, members_(size - 1), classes
 -- parameter size: tags in a set
+-- parameter max_absent: how many of them may be absent ones
+-- parameter last_tag: the largest tag_id of a tag; beyond it are the absent ones
 -- returns: class_id, tag_1 ... tag_size (rising), errors; one row for each surviving tag set
 {% set tags = range(1, size + 1) %}
 {% if size == 1 %}
@@ -29,7 +31,13 @@ inner join members_1 as t
     and t.image_no = m.image_no
     and t.tag_1 > m.tag_{{ size - 1 }}
 inner join classes as c on c.class_id = m.class_id
-where m.error = 1 and t.error = 1
+where
+    m.error = 1
+    and t.error = 1
+{% if 0 < max_absent < size %}
+    -- Absent tags come last: this one being present, at most so many follow.
+    and m.tag_{{ size - max_absent }} <= {{ last_tag }}
+{% endif %}
 group by
     m.class_id,
 {% for i in tags if i < size %}

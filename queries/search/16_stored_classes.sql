@@ -7,17 +7,15 @@
 -- parameter counted_min_images: fewest images of a failure mode in the stored run
 -- parameter counted_min_drop: smallest accuracy drop in the stored run
 -- returns: the columns of classes, and counted_min_errors
+{% from 'definitions.jinja' import fewest_errors %}
 select
     class_id,
     class_name,
     images,
     errors,
     accuracy,
-    cast(ceil(
-        {{ min_images }} * (cast(errors as double) / images + {{ min_drop }} - 2e-9)
-    ) as bigint) as min_errors,
-    cast(ceil(
-        {{ counted_min_images }} * (cast(errors as double) / images + {{ counted_min_drop }} - 2e-9)
-    ) as bigint) as counted_min_errors
+    {{ fewest_errors('errors', 'images', min_images, min_drop) }} as min_errors,
+    {{ fewest_errors('errors', 'images', counted_min_images, counted_min_drop) }}
+        as counted_min_errors
 from {{ schema }}.classes
 where run_id = {{ run_id }}

@@ -2,6 +2,8 @@
 -- reads: size 1: tagged, classes; size 2: tagged, candidates_1, classes; larger:
 --    members_(size - 1), classes
 -- parameter size: tags in a set
+-- parameter max_absent: how many of them may be absent ones
+-- parameter last_tag: the largest tag_id of a tag; beyond it are the absent ones
 -- returns: class_id, tag_1 ... tag_size (rising), errors; one row for each surviving tag set
 {% set tags = range(1, size + 1) %}
 {% if size == 1 %}
@@ -38,6 +40,9 @@ inner join errors as b
     and b.image_no = a.image_no
     and b.tag_id > a.tag_id
 inner join classes as c on c.class_id = a.class_id
+{% if max_absent == 1 %}
+where a.tag_id <= {{ last_tag }}
+{% endif %}
 group by a.class_id, a.tag_id, b.tag_id, c.min_errors
 having count(*) >= c.min_errors
 {% else %}
@@ -60,6 +65,10 @@ with candidates as (
 {% endfor %}
         and b.tag_{{ size - 1 }} > a.tag_{{ size - 1 }}
     inner join classes as c on c.class_id = a.class_id
+{% if 0 < max_absent < size %}
+    -- Absent tags come last: this one being present, at most so many follow.
+    where a.tag_{{ size - max_absent }} <= {{ last_tag }}
+{% endif %}
 )
 
 select

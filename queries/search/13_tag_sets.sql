@@ -1,8 +1,8 @@
 -- How accurate is the model on each counted tag set, and how necessary is each of its tags?
--- reads: counts_1 ... counts_max_tags, classes, vocabulary
+-- reads: counts_1 ... counts_max_tags, classes, tag_names
 -- parameter max_tags: tags in the largest set
 -- parameter largest: how many tag columns to return
--- returns: class_name, tags ("black + branch", sorted), tag_count, tag_1 ... tag_6 (null beyond
+-- returns: class_name, tags ("black + branch + not water", sorted, absent ones last), tag_count, tag_1 ... tag_6 (null beyond
 --    tag_count), images, errors, accuracy, necessity_margin (by how much accuracy rises at least
 --    when one tag is left out); one row for each counted tag set
 {% for size in range(1, max_tags + 1) %}
@@ -14,10 +14,10 @@ union all
 {% endif %}
 select
     c.class_name as class_name,
-    {% for i in tags %}{{ "" if loop.first else " || ' + ' || " }}v_{{ i }}.tag{% endfor %} as tags,
+    {% for i in tags %}{{ "" if loop.first else " || ' + ' || " }}n_{{ i }}.name{% endfor %} as tags,
     {{ size }} as tag_count,
 {% for i in range(1, largest + 1) %}
-    {{ "v_%d.tag" % i if i <= size else "cast(null as varchar)" }} as tag_{{ i }},
+    {{ "n_%d.name" % i if i <= size else "cast(null as varchar)" }} as tag_{{ i }},
 {% endfor %}
     s.images as images,
     s.errors as errors,
@@ -35,7 +35,7 @@ select
 from counts_{{ size }} as s
 inner join classes as c on c.class_id = s.class_id
 {% for i in tags %}
-inner join vocabulary as v_{{ i }} on v_{{ i }}.tag_id = s.tag_{{ i }}
+inner join tag_names as n_{{ i }} on n_{{ i }}.tag_id = s.tag_{{ i }}
 {% endfor %}
 {% if size > 1 %}
 {% for left_out in tags %}

@@ -1,5 +1,5 @@
 -- Other thresholds: which stored tag sets would a search with them have counted?
--- reads: prime.tag_sets, classes (of the session)
+-- reads: prime.tag_sets, classes and tag_names (of the session)
 -- parameter schema: the quoted schema of the results
 -- parameter run_id: the stored run
 -- parameter max_tags: tags in the largest set
@@ -27,9 +27,17 @@ with enough_errors as (
 ),
 
 rare_tags as (
-    select class_name, tag_1 as tag
-    from enough_errors
-    where tag_count = 1 and images < {{ min_tag_images }}
+    -- Of an absent tag, the images that carry it count as well as those that lack it.
+    select s.class_name as class_name, s.tag_1 as tag
+    from enough_errors as s
+    inner join classes as c on c.class_name = s.class_name
+    inner join tag_names as n on n.name = s.tag_1
+    where
+        s.tag_count = 1
+        and (
+            s.images < {{ min_tag_images }}
+            or (n.present = 0 and c.images - s.images < {{ min_tag_images }})
+        )
 )
 
 select

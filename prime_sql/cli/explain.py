@@ -1,0 +1,199 @@
+"""``prime-sql explain`` and ``sweep``: one failure mode, and one run at other thresholds."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Annotated, Any
+
+import polars as pl
+import typer
+from rich.console import Console
+
+import prime_sql as ps
+from prime_sql import output
+from prime_sql.cli.app import (
+    Command,
+    Db,
+    FormatOption,
+    OutputOption,
+    RunOption,
+    app,
+    emit,
+    out,
+    reports_errors,
+    say,
+)
+from prime_sql.errors import OptionError
+from prime_sql.output import Format
+
+# Headings of the parts, in the order in which they are printed.
+_PARTS = {
+    "subsets": "Accuracy with some of its tags",
+    "wrong_predictions": "What its errors are taken for",
+    "images": "Examples, wrong ones first",
+}
+# What a reader of the terminal needs; the class stands in the first line.
+_SHOWN = {
+    "subsets": ["tags", "images", "errors", "accuracy", "drop"],
+    "wrong_predictions": ["prediction", "images", "of its\nerrors", "of other\nerrors"],
+    "images": ["image_id", "prediction", "error", "uri"],
+}
+_NAMES = {
+    "accuracy_drop": "drop",
+    "error_share": "of its\nerrors",
+    "other_error_share": "of other\nerrors",
+}
+_PERCENT = ("accuracy", "drop", "of its\nerrors", "of other\nerrors")
+
+
+@app.command(
+    cls=Command,
+    epilog="""
+    prime-sql explain prime.duckdb 5acea
+    prime-sql explain prime.duckdb 5acea --examples 50 --format json
+    """,
+)
+@reports_errors
+def explain(
+    db: Db,
+    mode_id: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODE_ID", help="The failure mode, or the first characters of its mode_id."
+        ),
+    ],
+    run: RunOption = None,
+    examples: Annotated[
+        int, typer.Option(help="How many wrong images, and how many right ones, to show.")
+    ] = 12,
+    format_: FormatOption = None,
+) -> None:
+    """Explain one failure mode: its tags, what it is taken for, how it looks."""
+    if format_ is Format.csv:
+        raise OptionError("a failure mode is explained in several tables; take --format json")
+    with ps.open_run(db, run) as opened:
+        explained = opened.explain(mode_id, examples=examples)
+        parts = {name: getattr(explained, name).to_polars() for name in ("mode", *_PARTS)}
+    if format_ is Format.json:
+        sys.stdout.write(_as_json(parts))
+    elif format_ is Format.markdown:
+        sections = [output.render(parts["mode"], format_)]
+        sections += [
+            f"## {title}\n\n{output.render(parts[name], format_)}" for name, title in _PARTS.items()
+        ]
+        sys.stdout.write("\n\n".join(sections) + "\n")
+    else:
+        _show(parts)
+
+
+def _as_json(parts: dict[str, pl.DataFrame]) -> str:
+    """Return one object: the mode itself, and a list for each part."""
+    lists = {name: json.loads(output.render(rows, Format.json)) for name, rows in parts.items()}
+    lists["mode"] = lists["mode"][0]
+    return json.dumps(lists, ensure_ascii=False, indent=2) + "\n"
+
+
+def _show(parts: dict[str, pl.DataFrame]) -> None:
+    mode = parts["mode"].row(0, named=True)
+    say(f"{mode['class_name']}: {mode['tags']} ({mode['mode_id']})", console=out)
+    say(
+        f"{mode['errors']:,} of {mode['images']:,} images are errors, accuracy "
+        f"{mode['accuracy']:.1%}; in the class {mode['class_accuracy']:.1%}.",
+        console=out,
+    )
+    say("", console=out)
+    for name, title in _PARTS.items():
+        rows = parts[name].rename({key: to for key, to in _NAMES.items() if key in parts[name]})
+        if name == "subsets":
+            rows = rows.with_columns(
+                pl.when(pl.col("tag_count") == 0)
+                .then(pl.lit("(the class)"))
+                .otherwise("tags")
+                .alias("tags")
+            )
+        if name == "images":
+            rows = rows.with_columns(
+                pl.when(pl.col("error") == 1)
+                .then(pl.lit("wrong"))
+                .otherwise(pl.lit("right"))
+                .alias("error")
+            )
+        # No column without a single value: uri where no table has one.
+        shown = [column for column in _SHOWN[name] if rows[column].null_count() < rows.height]
+        output.show(rows.select(shown), out, title=title, percent=_PERCENT, most=rows.height)
+
+
+@app.command(
+    cls=Command,
+    epilog="""
+    prime-sql sweep prime.duckdb --min-images 20,30,50 --min-drop 0.2,0.3,0.4
+    """,
+)
+@reports_errors
+def sweep(
+    db: Db,
+    run: RunOption = None,
+    min_images: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N,N,…",
+            help="Fewest images of a failure mode; the run's if left out.",
+            show_default=False,
+        ),
+    ] = None,
+    min_drop: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A,A,…",
+            help="Smallest drops of accuracy; the run's if left out.",
+            show_default=False,
+        ),
+    ] = None,
+    format_: FormatOption = None,
+    output_: OutputOption = None,
+) -> None:
+    """Count the failure modes at other thresholds, without counting images again."""
+    if output_ is not None:
+        output.check_file(output_)
+    grid = {
+        "min_images": _numbers("min_images", min_images, int),
+        "min_drop": _numbers("min_drop", min_drop, float),
+    }
+    with ps.open_run(db, run) as opened:
+        cells = opened.sweep(**grid).to_polars()
+    emit(cells, format_, output_, show=_show_cells)
+
+
+def _numbers(name: str, text: str | None, kind: type[int] | type[float]) -> Any:
+    if text is None:
+        return None
+    try:
+        return [kind(part) for part in text.split(",")]
+    except ValueError as error:
+        example = "20,30,50" if kind is int else "0.2,0.3,0.4"
+        raise OptionError(f"{name} takes numbers such as {example}, got {text!r}") from error
+
+
+def _show_cells(cells: pl.DataFrame, console: Console) -> None:
+    """Print the grid without the columns that have nothing to say: larger sets, unseen data."""
+    sizes = {f"modes_{size}": size for size in range(1, 7)}
+    largest = max([1, *(size for name, size in sizes.items() if cells[name].sum())])
+    chosen = [
+        pl.col(name).alias(_CELL_NAMES.get(name, name))
+        if name not in sizes
+        else pl.col(name).alias(f"{sizes[name]} tag{'' if sizes[name] == 1 else 's'}")
+        for name in cells.columns
+        if sizes.get(name, 1) <= largest and cells[name].null_count() < cells.height
+    ]
+    rows = cells.with_columns(pl.col("min_drop").map_elements("{:g}".format, pl.String))
+    percent = ("errors\ncovered", "share\nreached")
+    output.show(rows.select(chosen), console, percent=percent, most=cells.height)
+
+
+_CELL_NAMES = {
+    "failure_modes": "failure\nmodes",
+    "error_coverage": "errors\ncovered",
+    "decided": "unseen:\ndecided",
+    "share_reached": "share\nreached",
+}

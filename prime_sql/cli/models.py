@@ -1,0 +1,53 @@
+"""What ``prime-sql search --models`` searches for, and prints."""
+
+from __future__ import annotations
+
+import polars as pl
+from rich.console import Console
+
+import prime_sql as ps
+from prime_sql import output, queries
+from prime_sql.errors import OptionError
+
+
+def conditions(models: str, column: str, where: str | None) -> dict[str, str]:
+    """Return the condition on the predictions of each model, by its name.
+
+    Raises
+    ------
+    OptionError
+        When fewer than two models are named, or one twice.
+    """
+    names = [name.strip() for name in models.split(",")]
+    if len(names) < 2 or not all(names) or len({*names}) < len(names):
+        raise OptionError(f"models takes two or more names such as A,B, got {models!r}")
+    also = f"({where}) and " if where else ""
+    return {
+        name: f"{also}cast({queries.identifier(column)} as varchar) = {queries.literal(name)}"
+        for name in names
+    }
+
+
+def of_models(runs: dict[str, ps.Run]) -> pl.DataFrame:
+    """Return the comparison of two runs, or one row for each of more."""
+    if len(runs) == 2:
+        return ps.compare(*runs.values()).to_polars()
+    totals = "select sum(images) as images, sum(errors) as errors from classes"
+    rows = []
+    for name, run in runs.items():
+        images, errors = map(int, run.sql(totals).to_polars().row(0))
+        rows.append(
+            (name, run.run_id, images, 1 - errors / images, run.row_counts["failure_modes"])
+        )
+    columns = ["model", "run_id", "images", "accuracy", "failure_modes"]
+    return pl.DataFrame(rows, schema=columns, orient="row")
+
+
+def show_models(rows: pl.DataFrame, console: Console) -> None:
+    """Print what `of_models` returned."""
+    from prime_sql.cli.compare import show  # a command, which stands further down in the help
+
+    if "status" in rows.columns:
+        show(rows, console)
+    else:
+        output.show(rows, console, percent=("accuracy",))

@@ -1,0 +1,114 @@
+"""``prime-sql top``, and the summary that ``search`` and ``demo`` print too."""
+
+from __future__ import annotations
+
+import shlex
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import prime_sql as ps
+from prime_sql import output, rank
+from prime_sql.cli.app import (
+    RESULTS,
+    Command,
+    Db,
+    FormatOption,
+    OutputOption,
+    RunOption,
+    app,
+    emit,
+    out,
+    reports_errors,
+    say,
+    shows_table,
+)
+from prime_sql.errors import OptionError
+
+
+class By(StrEnum):
+    """What failure modes are ranked by: `rank.ORDERS`, held together by a test."""
+
+    excess_errors = "excess_errors"
+    drop = "drop"
+    p = "p"
+    images = "images"
+
+
+Top = Annotated[
+    int,
+    typer.Option(
+        "-n",
+        "--top",
+        min=1,
+        help="How many failure modes the printed table shows: those that explain most errors.",
+        rich_help_panel=RESULTS,
+    ),
+]
+
+
+@app.command(
+    cls=Command,
+    epilog="""
+    prime-sql top prime.duckdb
+    prime-sql top prime.duckdb -n 5 --by drop
+    prime-sql top prime.duckdb -n 100 --overlap 0.5 --format csv
+    prime-sql top prime.duckdb --all
+    """,
+)
+@reports_errors
+def top(
+    db: Db,
+    top_: Top = rank.TOP,
+    by: Annotated[
+        By,
+        typer.Option(
+            help="What makes a failure mode better: of two that explain as many errors it comes "
+            "first, and its near-duplicates are hidden."
+        ),
+    ] = By(rank.ORDERS[0]),  # a constant
+    overlap: Annotated[
+        float | None,
+        typer.Option(
+            help=f"Hide a mode that has so much of its images in common with a better one of its "
+            f"class; {rank.OVERLAP:g} if left out.",
+            show_default=False,
+        ),
+    ] = None,
+    all_: Annotated[bool, typer.Option("--all", help="Hide no near-duplicates.")] = False,
+    run: RunOption = None,
+    format_: FormatOption = None,
+    output_: OutputOption = None,
+) -> None:
+    """Pick the few failure modes that explain most errors.
+
+    Each is the one with most of the errors that none above it has.
+    """
+    if output_ is not None:
+        output.check_file(output_)
+    if all_ and overlap is not None:
+        raise OptionError("--all and --overlap exclude each other")
+    hides = None if all_ else rank.OVERLAP if overlap is None else overlap
+    with ps.open_run(db, run) as opened:
+        summary = rank.summarize(opened, top_, by.value, hides)
+        table = shows_table(format_, output_)
+        if not table or output_ is not None:
+            emit(summary.cover, None if table else format_, output_, why_none=why_none(opened))
+        if table:
+            show(summary, opened, db)
+
+
+def show(summary: rank.Summary, run: ps.Run, db: Path | None, *, form: str = "") -> None:
+    """Print a summary, or why there is none, and how to have all failure modes."""
+    if not summary.modes:
+        say(why_none(run), console=out)
+        return
+    stored = f'prime-sql sql {shlex.quote(str(db))} "from failure_modes"' if db else ""
+    output.show_summary(summary, out, rest=", or ".join(filter(None, (form, stored))))
+
+
+def why_none(run: ps.Run) -> str:
+    """Say that a run has no failure modes, and why."""
+    return f"No failure modes. {run.note or ''}".strip()

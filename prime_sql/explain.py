@@ -1,0 +1,96 @@
+"""One failure mode, explained: which tags matter, what it is taken for, what it looks like."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from prime_sql import queries
+from prime_sql.answers import Relation, answer
+from prime_sql.errors import OptionError, QueryError
+from prime_sql.options import LARGEST_MAX_TAGS
+
+if TYPE_CHECKING:
+    from prime_sql.results import Run
+
+_MOST_NAMED = 5
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What there is to know about one failure mode.
+
+    Attributes
+    ----------
+    mode_id
+        The mode.
+    mode
+        Its row of ``failure_modes``.
+    subsets
+        One row per subset of its tags, from none (the class) to all (the mode): tags, tag_count,
+        images, errors, accuracy, accuracy_drop (PRIME paper, Fig. 3, Tables 1 and 5).
+    wrong_predictions
+        One row per wrong prediction on its images: prediction, images, error_share (of the mode's
+        errors), other_error_share (of the class's errors outside of the mode). Commonest first.
+    images
+        Example images, hard ones (errors) before easy ones: image_id, label, prediction, error,
+        uri. The uri comes from a table ``images(image_id, uri)`` of the database and is null where
+        there is none. Which images are chosen looks random and is the same every time.
+    """
+
+    mode_id: str
+    mode: Relation
+    subsets: Relation
+    wrong_predictions: Relation
+    images: Relation
+
+
+def explain(run: Run, mode_id: str, *, examples: int = 12) -> Explanation:
+    """Explain one failure mode of `run`; see `Run.explain`."""
+    if not isinstance(mode_id, str) or not mode_id.strip():
+        raise QueryError(f"mode_id takes a mode_id or its first characters, got {mode_id!r}")
+    if not isinstance(examples, int) or isinstance(examples, bool) or examples < 0:
+        raise OptionError(f"examples must be a whole number from 0 on, got {examples!r}")
+    mode_id = _complete(run, mode_id.strip())
+
+    def ask(name: str, **values: Any) -> Relation:
+        sql = queries.find(f"explain/{name}").render(mode_id=mode_id, **values)
+        return answer(sql, run.backend, run.scope("outcomes"))
+
+    return Explanation(
+        mode_id,
+        mode=ask("mode"),
+        subsets=ask("subsets", largest=LARGEST_MAX_TAGS),
+        wrong_predictions=ask("wrong_predictions"),
+        images=ask("images", examples=examples, images=_images(run)),
+    )
+
+
+def _complete(run: Run, beginning: str) -> str:
+    """Return the one mode_id that begins so."""
+    known = queries.find("explain/mode").render(mode_id=beginning)
+    found = run.sql(known).table.select("mode_id", "class_name", "tags").to_polars().rows()
+    if len(found) == 1:
+        return str(found[0][0])
+    if found:
+        problem = f"{len(found):,} failure modes begin with {beginning!r}"
+    else:
+        problem = f"run {run.run_id} has no failure mode {beginning!r}"
+        modes = run.failure_modes.table.select("mode_id", "class_name", "tags")
+        found = modes.to_polars().rows()
+        if not found:
+            raise QueryError(f"{problem}; it has none at all. {run.note or ''}".strip())
+    named = "; ".join(f"{each} ({group}: {tags})" for each, group, tags in found[:_MOST_NAMED])
+    more = len(found) - _MOST_NAMED
+    rest = f"; and {more:,} more, see failure_modes" if more > 0 else ""
+    raise QueryError(f"{problem}. Choose one of {named}{rest}")
+
+
+def _images(run: Run) -> str | None:
+    """Return the quoted name of the database's table of images, where it has URIs."""
+    place = (run.backend.current_catalog, "main")
+    if "images" not in run.backend.list_tables(database=place):
+        return None
+    if not {"image_id", "uri"} <= set(run.backend.table("images", database=place).columns):
+        return None
+    return ".".join(queries.identifier(part) for part in (*place, "images"))
