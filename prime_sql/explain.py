@@ -51,7 +51,7 @@ def explain(run: Run, mode_id: str, *, examples: int = 12) -> Explanation:
         raise QueryError(f"mode_id takes a mode_id or its first characters, got {mode_id!r}")
     if not isinstance(examples, int) or isinstance(examples, bool) or examples < 0:
         raise OptionError(f"examples must be a whole number from 0 on, got {examples!r}")
-    mode_id = _complete(run, mode_id.strip())
+    mode_id = complete_mode_id(run, mode_id.strip())
 
     def ask(name: str, **values: Any) -> Relation:
         sql = queries.find(f"explain/{name}").render(mode_id=mode_id, **values)
@@ -62,11 +62,11 @@ def explain(run: Run, mode_id: str, *, examples: int = 12) -> Explanation:
         mode=ask("mode"),
         subsets=ask("subsets", largest=LARGEST_MAX_TAGS),
         wrong_predictions=ask("wrong_predictions"),
-        images=ask("images", examples=examples, images=_images(run)),
+        images=ask("images", examples=examples, images=table_of_images(run)),
     )
 
 
-def _complete(run: Run, beginning: str) -> str:
+def complete_mode_id(run: Run, beginning: str) -> str:
     """Return the one mode_id that begins so."""
     known = queries.find("explain/mode").render(mode_id=beginning)
     found = run.sql(known).table.select("mode_id", "class_name", "tags").to_polars().rows()
@@ -86,7 +86,7 @@ def _complete(run: Run, beginning: str) -> str:
     raise QueryError(f"{problem}. Choose one of {named}{rest}")
 
 
-def _images(run: Run) -> str | None:
+def table_of_images(run: Run) -> str | None:
     """Return the quoted name of the database's table of images, where it has URIs."""
     place = (run.backend.current_catalog, "main")
     if "images" not in run.backend.list_tables(database=place):

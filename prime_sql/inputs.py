@@ -71,7 +71,7 @@ def load(
     # Both sources are read before any step, whose temporary relations might share their names.
     wanted = _wanted_predictions(options, conditions)
     prediction_source = open_source(predictions, "predictions", warehouse, options, wanted)
-    wanted = _wanted_tags(options)
+    wanted = wanted_tags(options)
     tag_source = open_source(tags, "tags", warehouse, options, wanted)
     if part is None:
         _load_predictions(prediction_source, conditions, options, warehouse, inputs)
@@ -82,7 +82,7 @@ def load(
             _load_predictions(prediction_source, conditions, options, warehouse, inputs)
         except InputError as error:
             raise InputError(f"{inputs.about}{error}") from error
-    _load_tags(tag_source, options, warehouse)
+    load_tags(tag_source, options, warehouse)
     return inputs
 
 
@@ -118,7 +118,8 @@ def _wanted_predictions(options: Options, conditions: Conditions) -> Wanted:
     return Wanted(frozenset(named), frozenset(_columns_of(conditions)))
 
 
-def _wanted_tags(options: Options) -> Wanted:
+def wanted_tags(options: Options) -> Wanted:
+    """Return which columns of a tags table are read."""
     if options.wide:
         return Wanted()
     score = () if options.min_score is None else (options.score,)
@@ -342,7 +343,14 @@ def _check_same_kind(table: Table, label: Column, prediction: Column) -> None:
 # Tags ---------------------------------------------------------------------------------------------
 
 
-def _load_tags(source: Source, options: Options, warehouse: Warehouse) -> None:
+def load_tags(source: Source, options: Options, warehouse: Warehouse) -> None:
+    """Make the session's view ``tags`` (image_id, tag), in the long form, blank tags null.
+
+    Raises
+    ------
+    InputError
+        When a column is missing, or is not of a type that tags or scores can have.
+    """
     table = source.table
     image_id = _column(source, options.image_id, "tags", "--image-id")
     if options.wide:

@@ -98,17 +98,17 @@ class Options:
     def __post_init__(self) -> None:
         set_ = object.__setattr__  # frozen: the only way to store a normalised value
         for name in ("max_tags", "min_images"):
-            set_(self, name, _whole(name, getattr(self, name)))
+            set_(self, name, whole_number(name, getattr(self, name)))
         if self.max_tags > LARGEST_MAX_TAGS:
             raise OptionError(f"max_tags must be at most {LARGEST_MAX_TAGS}, got {self.max_tags}")
         if self.min_tag_images is not None:
-            set_(self, "min_tag_images", _whole("min_tag_images", self.min_tag_images))
-        set_(self, "max_absent", _whole("max_absent", self.max_absent, lowest=0))
+            set_(self, "min_tag_images", whole_number("min_tag_images", self.min_tag_images))
+        set_(self, "max_absent", whole_number("max_absent", self.max_absent, lowest=0))
         if self.max_absent > LARGEST_MAX_TAGS:
             raise OptionError(
                 f"max_absent must be at most {LARGEST_MAX_TAGS}, got {self.max_absent}"
             )
-        set_(self, "min_drop", _number("min_drop", self.min_drop))
+        set_(self, "min_drop", finite_number("min_drop", self.min_drop))
         if not 0.001 <= self.min_drop <= 1:
             raise OptionError(f"min_drop must be between 0.001 and 1, got {self.min_drop:g}")
         if self.method not in METHODS:
@@ -116,9 +116,9 @@ class Options:
                 f"method must be one of {', '.join(METHODS)}, got {self.method!r}."
                 f"{did_you_mean(str(self.method), METHODS)}"
             )
-        set_(self, "width", _whole("width", self.width))
+        set_(self, "width", whole_number("width", self.width))
         if self.max_q is not None:
-            set_(self, "max_q", _number("max_q", self.max_q))
+            set_(self, "max_q", finite_number("max_q", self.max_q))
             if not 0 < self.max_q <= 1:
                 raise OptionError(f"max_q must be above 0 and at most 1, got {self.max_q:g}")
         set_(self, "necessity", _fractions("necessity", self.necessity))
@@ -130,7 +130,7 @@ class Options:
                 _text(name, getattr(self, name))
         self._check_split()
         if self.min_score is not None:
-            set_(self, "min_score", _number("min_score", self.min_score))
+            set_(self, "min_score", finite_number("min_score", self.min_score))
         if not isinstance(self.wide, bool):
             raise OptionError(f"wide must be True or False, got {self.wide!r}")
         if self.wide and self.min_score is not None:
@@ -190,7 +190,8 @@ class Options:
         return cls.of(**json.loads(text))
 
 
-def _whole(name: str, value: Any, lowest: int = 1) -> int:
+def whole_number(name: str, value: Any, lowest: int = 1) -> int:
+    """Return an option that is a whole number; raise an `OptionError` where it is none."""
     if not _is_number(value) or value != int(value):
         raise OptionError(f"{name} must be a whole number, got {value!r}")
     if value < lowest:
@@ -200,7 +201,8 @@ def _whole(name: str, value: Any, lowest: int = 1) -> int:
     return int(value)
 
 
-def _number(name: str, value: Any) -> float:
+def finite_number(name: str, value: Any) -> float:
+    """Return an option that is a number; raise an `OptionError` where it is none."""
     if not _is_number(value):
         raise OptionError(f"{name} must be a finite number, got {value!r}")
     return float(value)
@@ -215,7 +217,7 @@ def _fractions(name: str, values: Any) -> tuple[float, ...]:
     values = (values,) if isinstance(values, Real) else values
     if isinstance(values, str) or not isinstance(values, Iterable):
         raise OptionError(f"{name} must be numbers such as (0.10, 0.05, 0.025), got {values!r}")
-    fractions = tuple(_number(name, value) for value in values)
+    fractions = tuple(finite_number(name, value) for value in values)
     if not fractions:
         raise OptionError(f"{name} needs at least one number, for sets of two tags")
     for value in fractions:

@@ -23,11 +23,11 @@ from prime_sql import inputs, queries
 from prime_sql.answers import Relation, answer
 from prime_sql.counting import step as make
 from prime_sql.errors import InputError, OptionError, QueryError, did_you_mean
-from prime_sql.explain import _complete, _images
+from prime_sql.explain import complete_mode_id, table_of_images
 from prime_sql.inputs import InputWarning
-from prime_sql.options import Options, _number, _whole
-from prime_sql.sources import DATABASE, Source, _catalog_of, describe, open_source, reading
-from prime_sql.validate import _options
+from prime_sql.options import Options, finite_number, whole_number
+from prime_sql.sources import DATABASE, Source, catalog_of, describe, open_source, reading
+from prime_sql.validate import options_for
 from prime_sql.warehouse import OnSql, Warehouse
 
 if TYPE_CHECKING:
@@ -73,14 +73,14 @@ def pick(
     `columns` are the options that say what the columns are called; None means as in the run.
     """
     if limit is not None:
-        limit = _whole("limit", limit)
+        limit = whole_number("limit", limit)
     if min_similarity is not None:
-        min_similarity = _number("min_similarity", min_similarity)
+        min_similarity = finite_number("min_similarity", min_similarity)
         if not -1 <= min_similarity <= 1:
             raise OptionError(f"min_similarity must be between -1 and 1, got {min_similarity:g}")
     if not isinstance(mode_id, str) or not mode_id.strip():
         raise QueryError(f"mode_id takes a mode_id or its first characters, got {mode_id!r}")
-    mode_id = _complete(run, mode_id.strip())
+    mode_id = complete_mode_id(run, mode_id.strip())
     with _session(run, on_sql) as warehouse:
         step = partial(make, warehouse, folder="pick")
         _stored_step(warehouse, run, "wanted", mode_id=mode_id)
@@ -88,11 +88,11 @@ def pick(
             warehouse.create("seen", _NO_IDS)
         else:
             _stored_step(warehouse, run, "seen", counted=("outcomes",))
-        images = _images(run)
+        images = table_of_images(run)
         all_images = [] if images is None else [images]
         if _is_database(pool):
             path = Path(pool)
-            catalog = _catalog_of(path, "pool", warehouse)
+            catalog = catalog_of(path, "pool", warehouse)
             all_images = list(dict.fromkeys([*_tables_of_images(catalog, warehouse), *all_images]))
             found = _open_database(path, catalog, run, warehouse, model, columns)
         else:
@@ -100,7 +100,7 @@ def pick(
             if model is not None or min_similarity is not None:
                 name = "min_similarity" if model is None else "model"
                 raise OptionError(f"{name} needs a pool with embeddings, as in pool.duckdb")
-            _open_tags(pool, _options(run.options, None, columns), warehouse)
+            _open_tags(pool, options_for(run.options, None, columns), warehouse)
         with reading("pool", describe(pool)):
             step("carried")
         if found is None:
@@ -130,9 +130,9 @@ def _is_database(pool: Any) -> bool:
 
 def _open_tags(pool: Any, options: Options, warehouse: Warehouse) -> None:
     """Make ``tags`` and ``tagged_pool`` of the session from a tags table."""
-    source = open_source(pool, "tags", warehouse, options, inputs._wanted_tags(options))
+    source = open_source(pool, "tags", warehouse, options, inputs.wanted_tags(options))
     with reading("tags", describe(pool)):
-        inputs._load_tags(source, options, warehouse)
+        inputs.load_tags(source, options, warehouse)
         _tagged([source.table.select(image_id=source.table[options.image_id])], warehouse)
 
 
@@ -158,10 +158,10 @@ def _open_database(
         # The run's own tables may call their columns what they like; these have a maker.
         usual = {"image_id": "image_id", "tag": "tag", "score": "score", "wide": False}
         given = {name: value for name, value in columns.items() if value is not None}
-        options = _options(run.options, None, {**usual, **given})
+        options = options_for(run.options, None, {**usual, **given})
         table = backend.table("tags", database=place)
         with reading("pool", str(path)):
-            inputs._load_tags(Source(table, list(table.columns)), options, warehouse)
+            inputs.load_tags(Source(table, list(table.columns)), options, warehouse)
         tagged = [table.select(image_id=table[options.image_id])]
         if (
             "tagged_images" in there
@@ -346,7 +346,7 @@ def weights(
         sql = queries.find("pick/weights").render(normalise=normalise)
         return answer(sql, run.backend, ",\n".join(scope))
     # Nobody has to have predicted anything on them.
-    options = _options(run.options, where, columns).replace(error="false")
+    options = options_for(run.options, where, columns).replace(error="false")
     with _session(run, on_sql) as warehouse:
         step = partial(make, warehouse, folder="pick")
         unseen = partial(make, warehouse, folder="validate")

@@ -22,6 +22,7 @@ from prime_sql.warehouse import OnSql, Warehouse
 
 if TYPE_CHECKING:
     from prime_sql.results import Run
+    from prime_sql.stored import StoredRun
 
 # What failure modes are ranked by; ties go by class and tags.
 ORDERS = ("excess_errors", "drop", "p", "images")
@@ -108,7 +109,7 @@ def cover(
     return _relation(summarize(run, top, by, overlap, on_sql).cover)
 
 
-def ask(run: Run, question: queries.Query, values: dict[str, Any]) -> Relation:
+def ask(run: StoredRun, question: queries.Query, values: dict[str, Any]) -> Relation:
     """Answer a question of ``queries/rank/``, which reads `mode_images` beside the run."""
     check(**values)
     sql = question.render(**values)
@@ -150,7 +151,7 @@ def check(
 
 
 @contextmanager
-def _session(run: Run, on_sql: OnSql | None) -> Iterator[Warehouse]:
+def _session(run: StoredRun, on_sql: OnSql | None) -> Iterator[Warehouse]:
     """Open a session that holds `mode_images`."""
     warehouse = Warehouse(run.backend, on_sql)
     try:
@@ -164,12 +165,12 @@ def _step(name: str, **values: Any) -> str:
     return queries.find(f"rank/{name}").render(**values)
 
 
-def _create(run: Run, warehouse: Warehouse, name: str, sql: str) -> int:
+def _create(run: StoredRun, warehouse: Warehouse, name: str, sql: str) -> int:
     """Keep the answer of a query over the run's tables."""
     return warehouse.create(name, f"with {run.scope()}\nselect * from (\n{sql}\n)")
 
 
-def _read(run: Run, warehouse: Warehouse, name: str, sql: str) -> pl.DataFrame:
+def _read(run: StoredRun, warehouse: Warehouse, name: str, sql: str) -> pl.DataFrame:
     # Kept first, so that the statement is shown and timed like all others.
     _create(run, warehouse, f"{name}_answer", sql)
     rows: pl.DataFrame = warehouse.backend.table(f"{name}_answer").to_polars()

@@ -198,7 +198,7 @@ def _open_named(
         path = Path(database)
         if not path.is_file():
             raise InputError(f"{role}: there is no database file {database}")
-        catalog = _catalog_of(path, role, warehouse)
+        catalog = catalog_of(path, role, warehouse)
         return _find_table(catalog, table, name, role, warehouse, wanted)
     if lower.endswith(DATABASE) and Path(name).is_file():
         raise InputError(f"{role}: {name} is a database; name a table in it, as in {name}:TABLE")
@@ -278,7 +278,8 @@ def _names_and_words(guessed: Table, role: str, options: Options, wanted: Wanted
     return ((text - numbers) | {options.image_id}) & kinds.keys()
 
 
-def _catalog_of(path: Path, role: str, warehouse: Warehouse) -> str:
+def catalog_of(path: Path, role: str, warehouse: Warehouse) -> str:
+    """Return the name under which a DuckDB file is attached to the session, attaching it."""
     attached = warehouse.execute(
         "attach", "select database_name, path from duckdb_databases() where path is not null"
     )

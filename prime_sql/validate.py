@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from prime_sql import inputs, queries
 from prime_sql.answers import Relation
 from prime_sql.errors import OptionError
-from prime_sql.options import Options, _number, _whole
+from prime_sql.options import Options, finite_number, whole_number
 from prime_sql.sources import reading
 from prime_sql.warehouse import Database, OnSql, Warehouse
 
@@ -124,8 +124,8 @@ def validate(
         run,
         predictions,
         tags,
-        _options(run.options, where, columns),
-        _whole("min_unseen_images", min_unseen_images),
+        options_for(run.options, where, columns),
+        whole_number("min_unseen_images", min_unseen_images),
         _fraction("tolerance", tolerance),
         on_sql,
     )
@@ -292,7 +292,7 @@ def _has_tables(backend: Any) -> bool:
     }
 
 
-def _options(options: Options, where: str | None, columns: dict[str, Any]) -> Options:
+def options_for(options: Options, where: str | None, columns: dict[str, Any]) -> Options:
     """Return the options of a run for other data: its columns may be called otherwise."""
     columns = {name: value for name, value in columns.items() if value is not None}
     if columns.get("wide"):
@@ -310,7 +310,7 @@ def _options(options: Options, where: str | None, columns: dict[str, Any]) -> Op
 
 
 def _fraction(name: str, value: Any) -> float:
-    number = _number(name, value)
+    number = finite_number(name, value)
     if not 0 <= number <= 1:
         raise OptionError(f"{name} must be between 0 and 1, got {number:g}")
     return number

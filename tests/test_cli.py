@@ -808,6 +808,7 @@ def on_a_terminal(command, cwd, columns=80):
     return process.wait(), written.decode()
 
 
+@pytest.mark.thorough
 def test_a_terminal_shows_progress_and_then_a_table(tmp_path):
     status, text = on_a_terminal([*PRIME_SQL, *LONG, "--db", "t.duckdb"], tmp_path)
     assert status == 0

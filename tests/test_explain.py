@@ -85,6 +85,7 @@ def check(run, predictions, tags):
         assert shown.equals(run.explain(mode["mode_id"], examples=3).images.to_polars())
 
 
+@pytest.mark.thorough
 @settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck))
 @given(tables(), options())
 def test_explanations_equal_what_the_rows_say(example, chosen):

@@ -17,6 +17,7 @@ def rows(relation):
     return relation.to_polars().drop("run_id", strict=False)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("plan", PLANS)
 @settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
 @given(tables(), options())

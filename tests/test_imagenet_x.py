@@ -32,6 +32,7 @@ def search(model, **options):
     )
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("plan", [None, "duckdb"])
 @pytest.mark.parametrize("error", ["label <> prediction", "metaclass <> predicted_metaclass"])
 def test_modes_equal_the_oracle(plan, error, monkeypatch):

@@ -540,6 +540,7 @@ def assert_same(found, expected):
         assert found[key] == (modes, pytest.approx(weight, abs=1e-9)), key
 
 
+@pytest.mark.thorough
 @quietly
 @settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
 @given(tables(), tables(), options(), st.booleans())

@@ -192,6 +192,7 @@ def rows(relation):
     return relation.to_polars().drop("run_id")
 
 
+@pytest.mark.thorough
 @pytest.mark.filterwarnings("ignore::prime_sql.InputWarning")
 @settings(max_examples=25, deadline=None, suppress_health_check=FILTERS)
 @given(tables(), options(), options())
@@ -320,6 +321,7 @@ def test_a_killed_process_leaves_the_database_as_it_was(moment, existing, files)
     ]
 
 
+@pytest.mark.thorough
 def test_killed_at_every_statement_around_the_commit(files):
     path = files / "prime.duckdb"
     for _ in range(2):  # the first run makes the tables as well

@@ -114,6 +114,7 @@ def test_search_equals_the_oracle(plan, data, chosen):
             assert (run.note is None) == bool(expected)
 
 
+@pytest.mark.thorough
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(tables(), options(), st.sampled_from(["prediction", "model,label", "distance"]))
 def test_custom_error_and_grouping_equal_the_oracle(data, chosen, how):

@@ -55,6 +55,7 @@ def cells_of(relation):
     }
 
 
+@pytest.mark.thorough
 @SLOW
 @given(tables(), options(), st.integers(1, 4), st.sampled_from([0.05, 0.1, 0.25]))
 def test_every_cell_is_a_refiltered_run_and_what_brute_force_finds(example, chosen, more, steeper):
@@ -75,6 +76,7 @@ def test_every_cell_is_a_refiltered_run_and_what_brute_force_finds(example, chos
         }
 
 
+@pytest.mark.thorough
 @SLOW
 @given(tables(), options(), st.integers(1, 6), st.sampled_from([0.05, 0.15, 0.3, 0.5]))
 def test_a_cell_is_refused_where_a_refiltered_run_is(example, chosen, images, drop):

@@ -209,6 +209,7 @@ def expected(run, unseen, min_drop, least, tolerance):
     return found
 
 
+@pytest.mark.thorough
 @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     seen=IMAGES,
