@@ -11,8 +11,8 @@ import os
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence, Sized
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
 
 import duckdb
@@ -45,6 +45,8 @@ class ImageFunction:
         How many images `run` is given at once. Halved when the device runs out of memory.
     threads
         Worker threads; one a core if left out.
+    beside
+        Whether they work while `run` does; if left out, where there is an accelerator.
 
     Attributes
     ----------
@@ -65,6 +67,7 @@ class ImageFunction:
         *,
         batch_size: int = 32,
         threads: int | None = None,
+        beside: bool | None = None,
     ) -> None:
         self.name, self.returns = name, returns
         self.batch_size = batch_size
@@ -75,6 +78,7 @@ class ImageFunction:
         if threads is not None and threads < 1:
             raise OptionError(f"threads must be at least 1, got {threads}")
         self._threads = threads or _cores()
+        self._beside = _has_accelerator() if beside is None else beside
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix=f"{name}_decode")
         self._ahead: dict[str, Future[Any]] = {}
         self._following: Sequence[str] = ()
@@ -129,8 +133,13 @@ class ImageFunction:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _window(self) -> int:
-        """Return how many images may be in memory, decoded, while the device is busy."""
-        return 2 * self.batch_size + self._threads
+        """Return how many images may be in memory, decoded, before the model has seen them."""
+        if self._beside:
+            return 2 * self.batch_size + self._threads
+        return -(-4 * self._threads // self.batch_size) * self.batch_size
+
+    def _under_way(self, waiting: Sized) -> int:
+        return len(waiting) + len(self._ahead)
 
     def _prepared(self, uris: list[str | None]) -> Iterator[Any]:
         """Yield each URI's prepared picture, in order, or None."""
@@ -140,16 +149,22 @@ class ImageFunction:
         for _ in uris:
             if self._closed:
                 raise PrimeSqlError(f"{self.name} was interrupted")
-            # The threads keep a window full, over the end of this call.
-            while not waiting or len(waiting) + len(self._ahead) < self._window():
+            # Beside a device the threads keep a window full, over the end of this call. On a CPU
+            # they and the model take turns: at once, the threads of OpenMP spin while one of them
+            # waits for its core, and the model takes up to twice as long.
+            refill = not waiting
+            while refill or (self._beside and self._under_way(waiting) < self._window()):
                 uri = next(upcoming, _END)
                 if uri is not _END:
                     waiting.append(None if uri is None else (uri, self._future(uri)))
+                    refill = not self._beside and len(waiting) < self._window()
                     continue
-                uri = next(following, None)
+                uri = next(following, None) if self._beside else None
                 if uri is None:
                     break
                 self._ahead[uri] = self._future(uri)
+            if not self._beside:
+                wait([entry[1] for entry in waiting if entry is not None])
             first = waiting.popleft()
             if first is None:
                 yield None
@@ -205,6 +220,11 @@ def _cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def _has_accelerator() -> bool:
+    torch = sys.modules.get("torch")
+    return torch is not None and (torch.cuda.is_available() or torch.backends.mps.is_available())
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

@@ -92,7 +92,9 @@ def load_images(
     with session(into, on_sql, has_images=False) as warehouse:
         names = (image_id, uri, bytes_, label, split)
         _list(source, warehouse, names, root, replace=replace)
-        function = ImageFunction("image_facts", _FACTS, _facts, _as_facts, threads=threads)
+        function = ImageFunction(
+            "image_facts", _FACTS, _facts, _as_facts, threads=threads, beside=True
+        )
         step = Step(
             "images",
             model="",

@@ -530,7 +530,7 @@ def test_how_much_is_in_memory() -> None:
             waiting -= len(batch)
         return pa.array(batch, pa.int64())
 
-    function, _ = numbers(work, run, batch_size=4, threads=3)
+    function, _ = numbers(work, run, batch_size=4, threads=3, beside=True)
     for first in range(0, 400, 100):
         function.follow([str(i) for i in range(first + 100, first + 200)])
         call(function, [str(i) for i in range(first, first + 100)])
@@ -541,7 +541,7 @@ def test_how_much_is_in_memory() -> None:
 def test_threads_go_on_while_a_chunk_is_written() -> None:
     done: Counter[str] = Counter()
     work = lambda uri: done.update([uri]) or int(uri)  # noqa: E731
-    function, _ = numbers(work, batch_size=4, threads=2)
+    function, _ = numbers(work, batch_size=4, threads=2, beside=True)
     function.follow([str(i) for i in range(8, 16)])
     call(function, [str(i) for i in range(8)])
     function._pool.submit(lambda: None).result()  # after what was asked for before
@@ -552,7 +552,7 @@ def test_threads_go_on_while_a_chunk_is_written() -> None:
 
 def test_the_next_chunk_is_read_ahead(few: Path) -> None:
     model, ahead = MeanColour(), []
-    function = ImageFunction.over(model, "mean_colour", batch_size=2, threads=2)
+    function = ImageFunction.over(model, "mean_colour", batch_size=2, threads=2, beside=True)
 
     def on_sql(statement: Any) -> None:
         if statement.sql == "commit" and model.seen:
@@ -560,6 +560,28 @@ def test_the_next_chunk_is_read_ahead(few: Path) -> None:
 
     embed_mean(few, model, function=function, chunk=SMALL, on_sql=on_sql)
     assert ahead == [5, 4, 0]  # a window less the last one of the call, or what there is
+
+
+def test_on_a_cpu_threads_and_model_take_turns() -> None:
+    lock, under_way, beside = threading.Lock(), [0], []
+
+    def work(uri: str) -> int:
+        with lock:
+            under_way[0] += 1
+        time.sleep(0.002)
+        with lock:
+            under_way[0] -= 1
+        return int(uri)
+
+    def run(batch: list[int]) -> pa.Array:
+        beside.append(under_way[0])
+        return pa.array(batch, pa.int64())
+
+    function, _ = numbers(work, run, batch_size=4, threads=3, beside=False)
+    uris = [str(i) for i in range(50)]
+    function.follow(uris)
+    assert call(function, uris) == list(range(50))
+    assert beside == [0] * 13
 
 
 def test_two_threads_call_at_once() -> None:
