@@ -32,6 +32,7 @@ class Explanation:
     wrong_predictions
         One row per wrong prediction on its images: prediction, images, error_share (of the mode's
         errors), other_error_share (of the class's errors outside of the mode). Commonest first.
+        Where the class is the prediction: one row per label, in the place of prediction.
     images
         Example images, hard ones (errors) before easy ones: image_id, label, prediction, error,
         uri. The uri comes from a table ``images(image_id, uri)`` of the database and is null where
@@ -61,9 +62,15 @@ def explain(run: Run, mode_id: str, *, examples: int = 12) -> Explanation:
         mode_id,
         mode=ask("mode"),
         subsets=ask("subsets", largest=LARGEST_MAX_TAGS),
-        wrong_predictions=ask("wrong_predictions"),
+        wrong_predictions=ask("wrong_predictions", column=told_by(run)),
         images=ask("images", examples=examples, images=table_of_images(run)),
     )
+
+
+def told_by(run: Run) -> str:
+    """Return what tells the errors of a class apart: within one prediction, their labels."""
+    names = {run.options.prediction, "prediction"}
+    return "label" if names & set(run.options.group_by) else "prediction"
 
 
 def complete_mode_id(run: Run, beginning: str) -> str:

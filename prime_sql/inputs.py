@@ -472,7 +472,11 @@ def check_tags(warehouse: Warehouse, inputs: Inputs, max_absent: int = 0) -> Non
     if found["untagged_images"]:
         inputs.warn(
             f"{found['untagged_images']:,} of {found['images']:,} images have no tag; they count "
-            "for their class only"
+            + (
+                "as lacking all: leave those that nobody tagged out"
+                if max_absent
+                else "for their class only"
+            )
         )
     if found["duplicate_rows"]:
         inputs.warn(f"{found['duplicate_rows']:,} duplicate (image_id, tag) rows were counted once")

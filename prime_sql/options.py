@@ -39,7 +39,8 @@ class Options:
         counts as absent in a class where both so many images carry it and so many lack it.
     max_q
         Largest q-value of a failure mode (Benjamini and Hochberg, over all eligible tag sets), a
-        fraction; None to ask for none, which saves counting them.
+        fraction; None to ask for none, which saves counting them (1 admits all of them again).
+        Among those that are minimal, and so failure modes, the share of chance may be larger.
     method
         ``exhaustive`` returns all failure modes. ``greedy`` grows the least accurate tag sets only
         (PRIME paper, A.6): fewer sets are counted, and what it returns are failure modes, but some
@@ -160,6 +161,11 @@ class Options:
     def tag_images(self) -> int:
         """Images from which on a tag counts in a class (the paper's threshold for T_c)."""
         return self.min_images if self.min_tag_images is None else self.min_tag_images
+
+    @property
+    def greedy(self) -> tuple[int, int] | None:
+        """Return how many sets a greedy search grows, and from which size on; None for all sets."""
+        return (self.width, self.min_images) if self.method == "greedy" else None
 
     def necessity_of(self, tag_count: int) -> float:
         """Return b_k for sets of `tag_count` tags; b_1 is 0, the last value is reused."""

@@ -27,7 +27,7 @@ from prime_sql.explain import complete_mode_id, table_of_images
 from prime_sql.inputs import InputWarning
 from prime_sql.options import Options, finite_number, whole_number
 from prime_sql.sources import DATABASE, Source, catalog_of, describe, open_source, reading
-from prime_sql.validate import options_for
+from prime_sql.validate import options_for, warn_of_unknown_tags
 from prime_sql.warehouse import OnSql, Warehouse
 
 if TYPE_CHECKING:
@@ -231,6 +231,13 @@ def _compare(
                 )
             elif embedded:
                 partly[name] = [tag for tag in wanted if tag not in embedded]
+    if not wanted:  # nothing to be similar to
+        if model is not None:
+            raise OptionError(
+                "the failure mode has absent tags only, and similarities need a present one; leave "
+                "model out"
+            )
+        return None
     if model is not None:
         if model in fitting:
             return fitting[model]
@@ -367,6 +374,7 @@ def weights(
             unseen("unseen_vocabulary")
             unseen("unseen_image_tags", "image_tags")
         inputs.check_tags(warehouse, loaded)
+        warn_of_unknown_tags(warehouse, loaded)
         unseen("unseen_tagged")
         warehouse.drop("image_tags")
         step("training_images", "weighed_images")

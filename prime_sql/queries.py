@@ -234,7 +234,8 @@ _FOLDERS = {
     "greedy": "In the place of 09 of `search` from size 2 on, where a search is greedy.",
     "check": "What could be wrong with the input, or with an empty result.",
     "publish": "Into schema `prime`, in one transaction.",
-    "validate": "What failure modes are worth: 20 to 29 check them on unseen data.",
+    "validate": "What failure modes are worth: 01 to 07 tell them from chance, 20 to 30 check them "
+    "on unseen data.",
     "ask": "Named questions: `prime-sql query DB NAME --param NAME=VALUE`, `run.query(NAME, …)`.",
     "rank": "Few instead of many: 01 to 05 pick a cover (`prime-sql top`, `run.cover()`); the "
     "others are named questions.",

@@ -120,12 +120,18 @@ def load(
     return last_tag
 
 
-def failure_modes(warehouse: Warehouse, options: Options, last_tag: int) -> int:
-    """Search what `load` has filled in; return how many failure modes there are."""
+def failure_modes(
+    warehouse: Warehouse, options: Options, last_tag: int, *, exhaustive: bool = False
+) -> int:
+    """Search what `load` has filled in, as the run did; return how many failure modes there are."""
     from prime_sql.search import grouping  # the two modules need each other
 
     counting.count_tag_sets(
-        warehouse, options.max_tags, max_absent=options.max_absent, last_tag=last_tag
+        warehouse,
+        options.max_tags,
+        max_absent=options.max_absent,
+        last_tag=last_tag,
+        greedy=None if exhaustive else options.greedy,
     )
     counting.step(warehouse, "tag_names", max_absent=options.max_absent, last_tag=last_tag)
     counting.step(warehouse, "tag_sets", max_tags=options.max_tags, largest=LARGEST_MAX_TAGS)
@@ -174,10 +180,14 @@ def success_modes(run: Run, min_gain: float | None = None, on_sql: OnSql | None 
 
 def missed(run: Run, on_sql: OnSql | None = None) -> Relation:
     """Search a run's images exhaustively; see `Run.missed`."""
+    if run.options.max_q is not None:
+        raise OptionError(
+            "what a greedy search missed is told from all that it found; search again without max_q"
+        )
     warehouse = Warehouse(run.backend, on_sql)
     try:
         last_tag = load(warehouse, Stored.of(run), min_drop=run.options.min_drop)
-        failure_modes(warehouse, run.options, last_tag)
+        failure_modes(warehouse, run.options, last_tag, exhaustive=True)
         counting.step(
             warehouse, "missed", folder="recount", schema=warehouse.schema, run_id=run.run_id
         )

@@ -125,12 +125,17 @@ class Run(StoredRun):
     def missed(self, *, on_sql: OnSql | None = None) -> Relation:
         """Return the failure modes that a greedy search missed, worst first.
 
-        Searches the stored images exhaustively, at the run's thresholds (without `max_q`).
+        Searches the stored images exhaustively, at the run's thresholds.
 
         Returns
         -------
         Relation
             The columns of failure_modes; no rows where nothing was missed.
+
+        Raises
+        ------
+        OptionError
+            When the run has a `max_q`: then some that it found are left out, too.
         """
         from prime_sql.recount import missed
 

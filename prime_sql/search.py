@@ -20,7 +20,7 @@ from prime_sql.options import LARGEST_MAX_TAGS, Options
 from prime_sql.publish import publish
 from prime_sql.results import Run
 from prime_sql.sources import read_twice, reading
-from prime_sql.warehouse import Database, Destination, OnSql, Warehouse
+from prime_sql.warehouse import Database, Destination, OnSql, Warehouse, is_made
 
 
 @dataclass(frozen=True)
@@ -217,6 +217,7 @@ def _run(
         warehouse = Warehouse(database.backend, on_sql)
         try:
             warehouse.check_writable()
+            is_made(database.backend)  # or it was made by another version: before the work
             run_id = work(warehouse, _Steps(on_progress, step_count))
         finally:
             warehouse.close()
@@ -286,7 +287,7 @@ def _count(options: Options, loaded: Inputs, warehouse: Warehouse, steps: _Steps
         options.max_tags,
         max_absent=options.max_absent,
         last_tag=loaded.rows["tags"],
-        greedy=(options.width, options.min_images) if options.method == "greedy" else None,
+        greedy=options.greedy,
         on_size=on_size,
     )
 

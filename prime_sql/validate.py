@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from prime_sql import inputs, queries
 from prime_sql.answers import Relation
-from prime_sql.errors import OptionError
+from prime_sql.errors import OptionError, shorten
 from prime_sql.options import Options, finite_number, whole_number
 from prime_sql.sources import reading
 from prime_sql.warehouse import Database, OnSql, Warehouse
@@ -201,6 +201,7 @@ def check(
         step("unseen_vocabulary")
         step("unseen_image_tags", "image_tags")
     inputs.check_tags(warehouse, loaded)
+    warn_of_unknown_tags(warehouse, loaded)
     step("unseen_classes")
     step("unseen_tagged")
     warehouse.drop("image_tags", "predictions")
@@ -222,6 +223,18 @@ def check(
         images,
         loaded.warnings,
     )
+
+
+def warn_of_unknown_tags(warehouse: Warehouse, loaded: inputs.Inputs) -> None:
+    """Warn of absent tags that no image of these data carries: their modes are left out."""
+    sql = queries.find("validate/unknown_tags", warehouse.plans).render(warehouse.dialect)
+    tags, example, modes = warehouse.execute("unknown_tags", sql)[0]
+    if tags:
+        loaded.warn(
+            f"{modes:,} failure modes need the absence of a tag that no image carries here, for "
+            f"example {shorten(example)}; no image counts for them, since nobody may have looked "
+            "for the tag"
+        )
 
 
 def store(checked: Checked, run_id: int, warehouse: Warehouse) -> None:

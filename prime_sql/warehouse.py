@@ -328,9 +328,14 @@ def connect_file(path: Path, *, read_only: bool = False) -> Backend:
 def is_made(backend: Backend) -> bool:
     """Return whether the database has the tables of results."""
     catalog = backend.current_catalog
-    return "prime" in backend.list_databases(catalog=catalog) and "runs" in backend.list_tables(
-        database=(catalog, "prime")
-    )
+    if "prime" not in backend.list_databases(catalog=catalog):
+        return False
+    known = backend.list_tables(database=(catalog, "prime"))
+    if "runs" in known and "failure_mode_members" not in known:
+        raise WarehouseError(
+            "schema prime was made by an earlier version of prime_sql; name another database"
+        )
+    return "runs" in known
 
 
 def attach(backend: Backend, path: Path, alias: str) -> None:

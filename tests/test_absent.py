@@ -81,3 +81,28 @@ def test_recurring_tags_tell_them_apart(ships):
 def test_max_absent_is_a_small_number(ships, value):
     with pytest.raises(ps.OptionError, match="max_absent must be"):
         ps.search(*ships, max_absent=value)
+
+
+def test_a_tag_that_other_data_do_not_know_decides_nothing(ships):
+    """Its absence from every image may mean that nobody looked for it."""
+    predictions, tags = ships
+    without = tags.filter(pl.col("tag") != "water")
+    with ps.search(*ships, min_images=10, min_drop=0.2, max_absent=1) as run:
+        with pytest.warns(ps.InputWarning, match="2 failure modes need the absence .* 'water'"):
+            validation = run.validate(predictions, without)
+        verdicts = dict(validation.modes.to_polars().select("tags", "verdict").iter_rows())
+        assert verdicts == {
+            "not water": "undecided",
+            "red + not water": "undecided",
+            "red": "holds",
+        }
+        with pytest.warns(ps.InputWarning, match="need the absence"):
+            weights = run.weights(predictions, without).to_polars()
+        assert weights["failure_modes"].sum() == 20  # those of red alone
+        known = run.validate(predictions, tags).modes.to_polars()
+        assert set(known["verdict"]) == {"holds"}
+
+
+def test_images_without_a_tag_lack_all(ships):
+    with pytest.warns(ps.InputWarning, match="count as lacking all"):
+        ps.search(*ships, min_images=10, min_drop=0.2, max_absent=1)

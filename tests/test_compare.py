@@ -403,3 +403,14 @@ def test_search_of_several_models_stores_a_run_each_and_compares_two(tmp_path):
     assert {row["images"] for row in listed} == {north}
     assert "two or more names" in fail(*line, "--models", "2")
     assert "no --from-run" in fail("search", "--db", db, "--from-run", 1, "--models", "2,3")
+
+
+def test_a_misspelt_model_leaves_nothing_behind(tmp_path):
+    pl.DataFrame(
+        {"image_id": ["a", "a"], "label": "x", "prediction": "y", "model": ["r50", "vit"]}
+    ).write_csv(tmp_path / "p.csv")
+    pl.DataFrame({"image_id": ["a"], "tag": ["t"]}).write_csv(tmp_path / "t.csv")
+    tables = [f"{tmp_path}/p.csv", f"{tmp_path}/t.csv"]
+    said = fail("search", *tables, "--models", "r50,vti", "--db", f"{tmp_path}/m.duckdb")
+    assert "predictions.model is nowhere 'vti'. Did you mean 'vit'?" in said
+    assert not (tmp_path / "m.duckdb").exists()

@@ -205,3 +205,18 @@ def test_the_command_prints_the_parts_one_below_the_other(tmp_path):
     assert "## Accuracy with" in succeed("explain", db, mode_id, "--format", "markdown").stdout
     assert "take --format json" in fail("explain", db, mode_id, "--format", "csv")
     assert "has no failure mode 'zz'" in fail("explain", db, "zz")
+
+
+@pytest.mark.filterwarnings("ignore::prime_sql.InputWarning")
+def test_within_one_prediction_the_labels_tell_the_errors_apart():
+    predictions = [(f"i{n}", "cow" if n < 6 else "bee", "bee") for n in range(20)]
+    predictions += [(f"j{n}", "bee", "bee") for n in range(20)]
+    tags = [(f"i{n}", "grass") for n in range(8)] + [(f"j{n}", "sky") for n in range(20)]
+    frames = (
+        pl.DataFrame(predictions, schema=["image_id", "label", "prediction"], orient="row"),
+        pl.DataFrame(tags, schema=["image_id", "tag"], orient="row"),
+    )
+    with ps.search(*frames, min_images=8, group_by="prediction") as run:
+        (mode,) = run.failure_modes.to_polars()["mode_id"]
+        wrong = run.explain(mode).wrong_predictions.to_polars()
+    assert wrong.select("label", "images", "error_share").rows() == [("cow", 6, 1.0)]

@@ -88,3 +88,23 @@ def test_other_thresholds_need_another_search():
 def test_bad_options(chosen, message):
     with pytest.raises(ps.OptionError, match=message):
         ps.search(*a_trap(), **chosen)
+
+
+def test_chance_and_success_are_searched_for_as_greedily():
+    chosen = {"min_images": 20, "min_drop": 0.1, "max_tags": 2}
+    with ps.search(*a_trap(), **chosen) as run:
+        all_of_them = run.null(3).to_polars()["failure_modes"]
+        successes = run.success_modes(0.05).to_polars()["mode_id"]
+    with ps.search(*a_trap(), **chosen, method="greedy", width=1) as narrow:
+        some = narrow.null(3).to_polars()["failure_modes"]
+        assert (some <= all_of_them).all()
+        assert some.sum() < all_of_them.sum()
+        assert set(narrow.success_modes(0.05).to_polars()["mode_id"]) <= set(successes)
+
+
+def test_what_was_missed_is_not_told_of_significant_modes_only():
+    with (
+        ps.search(*a_trap(), min_images=20, method="greedy", max_q=0.05) as run,
+        pytest.raises(ps.OptionError, match="without max_q"),
+    ):
+        run.missed()

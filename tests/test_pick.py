@@ -685,3 +685,20 @@ def test_commands(tmp_path, monkeypatch):
     shown = succeed("weights", "prime.duckdb", "--no-normalise").stdout
     assert shown.splitlines()[4].split()[-1] == "3.2"  # the hardest first
     assert "give TRAINING and TAGS, or neither" in fail("weights", "prime.duckdb", "w.parquet")
+
+
+@pytest.mark.filterwarnings("ignore::prime_sql.InputWarning")
+def test_a_model_cannot_help_where_all_tags_are_absent(tmp_path):
+    predictions = pl.DataFrame({"image_id": range(40), "label": ["ship"] * 40}).with_columns(
+        prediction=pl.when(pl.col("image_id") < 10).then(pl.lit("car")).otherwise(pl.lit("ship"))
+    )
+    tags = pl.DataFrame({"image_id": range(20, 40), "tag": ["water"] * 20})
+    pool = tmp_path / "pool.duckdb"
+    with duckdb.connect(pool) as con:
+        con.execute("create table tags as select 'p1' as image_id, 'car' as tag")
+        con.execute("create table embeddings(image_id varchar, model varchar, embedding float[2])")
+        con.execute("create table text_embeddings(text varchar, model varchar, embedding float[2])")
+    with ps.search(predictions, tags, min_images=20, min_drop=0.1, max_absent=1) as run:
+        (mode,) = run.failure_modes.to_polars()["mode_id"]
+        with pytest.raises(ps.OptionError, match="absent tags only"):
+            run.pick(mode, pool, model="clip")

@@ -556,3 +556,12 @@ def test_an_engine_error_carries_step_and_sql(example, monkeypatch):
     monkeypatch.setattr(queries, "find", broken)
     with pytest.raises(ps.WarehouseError, match=r"step tagged failed(.|\n)*select \* from nowhere"):
         ps.search(*example, **THRESHOLDS)
+
+
+def test_a_database_of_an_earlier_version_is_refused_before_the_work(example, tmp_path):
+    path = tmp_path / "old.duckdb"
+    with duckdb.connect(path) as con:
+        con.execute("create schema prime; create table prime.runs as select 1 as run_id")
+    for ask in (ps.open_run, ps.runs, lambda db: ps.search(*example, into=db, **THRESHOLDS)):
+        with pytest.raises(ps.WarehouseError, match="made by an earlier version"):
+            ask(path)

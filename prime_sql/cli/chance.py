@@ -86,7 +86,7 @@ def chance(
             eligible = opened.row_counts["eligible_tag_sets"]
             say(f"q-values are over all {eligible:,} tag sets that could have been failure modes.")
         if dealt is not None:
-            say(_by_chance(dealt, rows.height))
+            say(_by_chance(dealt, rows.height, opened.options.max_q))
 
 
 def _show_chance(rows: pl.DataFrame, console: Console) -> None:
@@ -97,11 +97,12 @@ def _show_chance(rows: pl.DataFrame, console: Console) -> None:
     output.show(chosen, console, percent=("accuracy", "from", "to"))
 
 
-def _by_chance(dealt: pl.DataFrame, found: int) -> str:
+def _by_chance(dealt: pl.DataFrame, found: int, max_q: float | None) -> str:
     modes = [int(count) for count in dealt["failure_modes"]]
     return (
         f"Chance alone gives {sum(modes) / len(modes):,.1f} failure modes on average (up to "
-        f"{max(modes):,} in {len(modes):,} shuffles); this run has {found:,}."
+        f"{max(modes):,} in {len(modes):,} shuffles); this run has {found:,}"
+        f"{'' if max_q is None else f' of those that have a q-value of {max_q:g} or less'}."
     )
 
 

@@ -36,7 +36,7 @@ _PARTS = {
 # What a reader of the terminal needs; the class stands in the first line.
 _SHOWN = {
     "subsets": ["tags", "images", "errors", "accuracy", "drop"],
-    "wrong_predictions": ["prediction", "images", "of its\nerrors", "of other\nerrors"],
+    "wrong_predictions": ["prediction", "label", "images", "of its\nerrors", "of other\nerrors"],
     "images": ["image_id", "prediction", "error", "uri"],
 }
 _NAMES = {
@@ -120,7 +120,13 @@ def _show(parts: dict[str, pl.DataFrame]) -> None:
                 .alias("error")
             )
         # No column without a single value: uri where no table has one.
-        shown = [column for column in _SHOWN[name] if rows[column].null_count() < rows.height]
+        shown = [
+            column
+            for column in _SHOWN[name]
+            if column in rows.columns and rows[column].null_count() < rows.height
+        ]
+        if "label" in rows.columns and name == "wrong_predictions":
+            title = "What its errors are"  # the class is the prediction
         output.show(rows.select(shown), out, title=title, percent=_PERCENT, most=rows.height)
 
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import polars as pl
 from rich.console import Console
 
 import prime_sql as ps
 from prime_sql import output, queries
-from prime_sql.errors import OptionError
+from prime_sql.errors import OptionError, did_you_mean
+from prime_sql.inputs import shorten_list
+from prime_sql.options import Options
+from prime_sql.sources import Wanted, open_source
+from prime_sql.warehouse import Database, Warehouse
 
 
 def conditions(models: str, column: str, where: str | None) -> dict[str, str]:
@@ -26,6 +32,33 @@ def conditions(models: str, column: str, where: str | None) -> dict[str, str]:
         name: f"{also}cast({queries.identifier(column)} as varchar) = {queries.literal(name)}"
         for name in names
     }
+
+
+def check(models: str, column: str, predictions: str, db: Path | None) -> None:
+    """Look whether the predictions have these models, before one of them is searched.
+
+    Raises
+    ------
+    OptionError
+        When a model does not occur.
+    """
+    database = Database(db if db is not None and db.exists() else None, read_only=db is not None)
+    try:
+        warehouse = Warehouse(database.backend)
+        wanted = Wanted(frozenset({column}))
+        source = open_source(predictions, "predictions", warehouse, Options(), wanted)
+        if column not in source.columns:
+            return  # the search says so, and what there is
+        known = set(
+            source.table.select(name=source.table[column].cast(str)).distinct()["name"].to_list()
+        )
+        warehouse.close()
+    finally:
+        database.discard()
+    for name in conditions(models, column, None):
+        if name not in known:
+            hint = did_you_mean(name, known) or f" It has: {shorten_list(sorted(known))}."
+            raise OptionError(f"predictions.{column} is nowhere {name!r}.{hint}")
 
 
 def of_models(runs: dict[str, ps.Run]) -> pl.DataFrame:

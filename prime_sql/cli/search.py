@@ -25,6 +25,7 @@ from prime_sql.cli.app import (
     shows_table,
     watched,
 )
+from prime_sql.cli.models import check as check_models
 from prime_sql.cli.models import conditions, of_models, show_models
 from prime_sql.cli.top import Top
 from prime_sql.cli.top import show as show_summary
@@ -110,8 +111,8 @@ def search(
     max_q: Annotated[
         float | None,
         typer.Option(
-            help="Keep failure modes with a q-value up to this: 0.05 for at most 5 % of them by "
-            "chance. Counts all eligible tag sets, which takes longer.",
+            help="Keep failure modes with a q-value up to this, as in 0.05. It is over all tag "
+            "sets that could have been one; they are counted, which takes longer.",
             rich_help_panel=MODE,
         ),
     ] = Options.max_q,
@@ -262,6 +263,9 @@ def search(
     """
     if output_ is not None:
         output.check_file(output_)
+    if missed and (models is not None or max_q is not None):
+        other = "--models" if models is not None else "--max-q"
+        raise OptionError(f"--missed does not go with {other}")
     if missed and method != "greedy":
         raise OptionError("--missed is about a greedy search; add --method greedy")
     given = {
@@ -274,6 +278,7 @@ def search(
         if from_run is not None or predictions is None or tags is None:
             raise OptionError("--models searches tables: give PREDICTIONS and TAGS, no --from-run")
         with ExitStack() as opened, watched(quiet, verbose) as (on_sql, on_progress):
+            check_models(models, model, predictions, db)
             runs = {}
             for name, condition in conditions(models, model, where).items():
                 one = {**given, "where": condition}

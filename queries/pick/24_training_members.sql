@@ -1,5 +1,5 @@
 -- Which of the images to train on fall in which failure mode? The images behind `unseen_counts`.
--- reads: wanted_tags, unseen_tagged, images
+-- reads: wanted_tags, unseen_vocabulary, unseen_tagged, images
 -- parameter most: rows of a mode in wanted_tags, at most
 -- returns: mode_id, image_id
 {% set places = range(1, most + 1) %}
@@ -7,6 +7,15 @@ with support as (
     select class_tag_id, count(*) as images
     from unseen_tagged
     group by class_tag_id
+),
+
+-- A tag that these data do not know at all may be missing from every image for want of a tagger.
+unknown as (
+    select w.mode_id as mode_id
+    from wanted_tags as w
+    left join unseen_vocabulary as v on v.tag = w.tag
+    where w.present = 0 and v.tag is null
+    group by w.mode_id
 ),
 
 -- The rarest tag first, so that few images are joined with the others; absent tags last.
@@ -21,6 +30,8 @@ placed as (
         ) as place
     from wanted_tags as w
     left join support as s on s.class_tag_id = w.class_tag_id
+    left join unknown as x on x.mode_id = w.mode_id
+    where x.mode_id is null
 ),
 
 modes as (

@@ -639,6 +639,16 @@ select
     images,
     errors,
     cast(least(
+        case
+            when class_errors = errors or images = errors then 1
+            when cast(class_errors - errors as double) * (images - errors)
+            / (cast(errors + 1 as double) * (class_images - class_errors - images + errors + 1)) between 0 and 0.99 then ceil(2 - 39.2 / ln(
+                case when cast(class_errors - errors as double) * (images - errors)
+            / (cast(errors + 1 as double) * (class_images - class_errors - images + errors + 1)) between 0 and 0.99 then cast(class_errors - errors as double) * (images - errors)
+            / (cast(errors + 1 as double) * (class_images - class_errors - images + errors + 1)) else 0.99 end
+            ))
+            else 1e9
+        end,
         least(images, class_errors) - errors + 1,
         ceil(60 + 12 * sqrt(
             cast(images as double) * class_errors / class_images
