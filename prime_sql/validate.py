@@ -26,7 +26,6 @@ MIN_UNSEEN_IMAGES = 10
 TOLERANCE = 0.05
 
 _LONGEST_CONDITION = 60  # characters
-_TABLES = ("validation_runs", "validations")
 
 
 @dataclass(frozen=True)
@@ -239,7 +238,6 @@ def warn_of_unknown_tags(warehouse: Warehouse, loaded: inputs.Inputs) -> None:
 
 def store(checked: Checked, run_id: int, warehouse: Warehouse) -> None:
     """Put the session's ``verdicts`` in the place of earlier ones; within a transaction."""
-    make_tables(warehouse)
     sql = queries.find("validate/store", warehouse.plans).render(
         warehouse.dialect,
         schema=warehouse.schema,
@@ -256,16 +254,13 @@ def store(checked: Checked, run_id: int, warehouse: Warehouse) -> None:
 
 
 def make_tables(warehouse: Warehouse) -> None:
-    """Make the tables of verdicts where a database made by an earlier version has none."""
-    if not _has_tables(warehouse.backend):
-        sql = queries.find("validate/tables").render(warehouse.dialect, schema=warehouse.schema)
-        warehouse.script("publish", sql)
+    """Make the tables of verdicts, in a new database."""
+    sql = queries.find("validate/tables").render(warehouse.dialect, schema=warehouse.schema)
+    warehouse.script("publish", sql)
 
 
 def stored(run: Run) -> Validation | None:
     """Return the stored validation of a run, or None where there is none."""
-    if not _has_tables(run.backend):
-        return None
     table = run.backend.table("validation_runs", database=(run.backend.current_catalog, "prime"))
     rows = table.filter(table.run_id == run.run_id).to_pyarrow().to_pylist()
     if not rows:
@@ -296,13 +291,6 @@ def _step(
     if scope:
         sql = f"with {scope}\nselect * from (\n{sql}\n) as answer"
     return warehouse.create(relation or name, sql)
-
-
-def _has_tables(backend: Any) -> bool:
-    catalog = backend.current_catalog
-    return "prime" in backend.list_databases(catalog=catalog) and {*_TABLES} <= {
-        *backend.list_tables(database=(catalog, "prime"))
-    }
 
 
 def options_for(options: Options, where: str | None, columns: dict[str, Any]) -> Options:

@@ -8,7 +8,6 @@ import zlib
 from fractions import Fraction
 from pathlib import Path
 
-import duckdb
 import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -391,18 +390,6 @@ def test_a_database_opened_for_reading(tmp_path):
         run.validate(*tables(SEEN))
     with ps.open_run(file) as run:
         assert run.validation is None
-
-
-def test_a_database_from_before_validations(tmp_path):
-    file = tmp_path / "prime.duckdb"
-    ps.search(*tables(SEEN), into=file, **OPTIONS).close()
-    with duckdb.connect(str(file)) as con:
-        con.execute("drop table prime.prime.validations; drop table prime.prime.validation_runs")
-    with ps.open_run(file, read_only=False) as run:
-        assert run.validation is None
-        assert run.sql("from failure_modes").to_polars().height == 1
-        run.validate(*tables(SEEN))
-        assert run.validation.sentence() == "On unseen data: 1 of 1 decided failure mode holds."
 
 
 def test_statements_are_shown(run):
