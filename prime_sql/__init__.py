@@ -16,6 +16,7 @@ from prime_sql.errors import (
 from prime_sql.explain import Explanation
 from prime_sql.inputs import InputWarning
 from prime_sql.options import Options
+from prime_sql.report import Report
 from prime_sql.results import Run, open_run, runs, sql
 from prime_sql.search import Progress, search
 from prime_sql.validate import Validation
@@ -32,6 +33,7 @@ __all__ = [
     "Progress",
     "QueryError",
     "Relation",
+    "Report",
     "Run",
     "Statement",
     "StoredCountsError",

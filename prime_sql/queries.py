@@ -245,6 +245,8 @@ _FOLDERS = {
     "they counted. `prime-sql compare`, `ps.compare(a, b)`.",
     "pick": "Act: 01 to 08 find images to label (`prime-sql pick`, `run.pick(MODE_ID, POOL)`), "
     "20 to 25 weigh images to train on (`prime-sql weights`, `run.weights(…)`).",
+    "report": "A report, from the stored tables: 03 to 07 for the failure modes with a card, the "
+    "others for all. `prime-sql report`, `run.report()`.",
     "duckdb/search": "Faster plans on DuckDB for the files of the same name: bit strings in the "
     "place of rows. Same tag sets, same counts.",
 }

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from prime_sql.explain import Explanation
+    from prime_sql.report import Report
     from prime_sql.validate import Validation
 
 
@@ -366,6 +367,31 @@ class Run(StoredRun):
         from prime_sql.explain import explain  # the two modules need each other
 
         return explain(self, mode_id, examples=examples)
+
+    def report(self, *, top: int = 10, cards: int = 50, on_sql: OnSql | None = None) -> Report:
+        """Collect what a report shows: everything that is known of this run.
+
+        Its methods ``to_html()`` (one self-contained page), ``to_json()`` and ``to_text()`` write
+        it.
+
+        Parameters
+        ----------
+        top
+            How many failure modes the headline lists: those that explain most errors.
+        cards
+            How many failure modes get a card: subsets of their tags, wrong predictions, example
+            images. Those of the headline first, then those with most excess errors.
+        on_sql
+            Called with a `Statement` after every statement.
+
+        Raises
+        ------
+        OptionError
+            When a number is out of range.
+        """
+        from prime_sql.report import collect  # the two modules need each other
+
+        return collect(self, top=top, cards=cards, on_sql=on_sql)
 
     def sweep(
         self,

@@ -2,6 +2,8 @@
 
 from prime_sql.cli.app import app, main
 
-from prime_sql.cli import search, top, chance, validate, explain, compare, pick, ask, vision, demo  # isort: skip  # noqa: F401  (the order of the help)
+# In the order of the help.
+from prime_sql.cli import search, top, report, chance, validate, explain  # isort: skip  # noqa: F401
+from prime_sql.cli import compare, pick, ask, vision, demo  # isort: skip  # noqa: F401
 
 __all__ = ["app", "main"]

@@ -1,0 +1,130 @@
+"""``prime-sql report``: a run as one page, as JSON or as text."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import prime_sql as ps
+from prime_sql import rank
+from prime_sql.cli.app import RESULTS, Command, Db, Quiet, RunOption, app, reports_errors, say
+from prime_sql.errors import OptionError, WarehouseError
+from prime_sql.report.data import CARDS
+
+
+class Form(StrEnum):
+    """The forms of a report."""
+
+    html = "html"
+    json = "json"
+    text = "text"
+
+
+_ENDINGS = {".html": Form.html, ".htm": Form.html, ".json": Form.json, ".txt": Form.text}
+
+
+@app.command(
+    cls=Command,
+    epilog="""
+    prime-sql report prime.duckdb
+    prime-sql report prime.duckdb -o report.html
+    prime-sql report prime.duckdb -o report.json --cards 200
+    """,
+)
+@reports_errors
+def report(
+    db: Db,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="FILE",
+            help="Write to this file: .html for a self-contained page, .json or .txt. Standard "
+            "output if left out.",
+            rich_help_panel=RESULTS,
+            show_default=False,
+        ),
+    ] = None,
+    format_: Annotated[
+        Form | None,
+        typer.Option(
+            "--format",
+            help="Form of the report; by the ending of the file if left out, text without one.",
+            rich_help_panel=RESULTS,
+            show_default=False,
+        ),
+    ] = None,
+    top: Annotated[
+        int,
+        typer.Option(
+            "-n",
+            "--top",
+            min=1,
+            help="How many failure modes the headline lists: those that explain most errors.",
+        ),
+    ] = rank.TOP,
+    cards: Annotated[
+        int,
+        typer.Option(
+            min=0, help="How many failure modes get a card, with subsets, images and SQL."
+        ),
+    ] = CARDS,
+    run: RunOption = None,
+    quiet: Quiet = False,
+) -> None:
+    """Write a report of a run: what was found, mode by mode, for people to look at."""
+    form = _form(output, format_, db)
+    with ps.open_run(db, run) as opened:
+        collected = opened.report(top=top, cards=cards)
+    if form is Form.html:
+        text = collected.to_html()
+    elif form is Form.json:
+        text = collected.to_json() + "\n"
+    else:
+        text = collected.to_text()
+    if output is None:
+        sys.stdout.write(text)
+        return
+    _write(text, output)
+    if not quiet:
+        modes = len(collected.modes)
+        many = "" if modes == 1 else "s"
+        say(f"Wrote {output}: {modes:,} failure mode{many} of run {collected.search.run_id}.")
+
+
+def _form(file: Path | None, form: Form | None, db: Path) -> Form:
+    """Return the form of the report; checked before the work, so that none is lost."""
+    if file is None:
+        return form or Form.text
+    if form is None:
+        form = _ENDINGS.get(file.suffix.lower())
+        if form is None:
+            raise OptionError(
+                f"cannot write {file}: name a file that ends in .html, .json or .txt, "
+                "or give --format"
+            )
+    if not file.absolute().parent.is_dir():
+        raise OptionError(f"cannot write {file}: the folder {file.parent} does not exist")
+    if file.is_dir():
+        raise OptionError(f"cannot write {file}: it is a folder")
+    if file.exists() and db.exists() and file.samefile(db):
+        raise OptionError(f"cannot write {file}: it is the database")
+    return form
+
+
+def _write(text: str, file: Path) -> None:
+    """Write the file whole or not at all: yesterday's stays until today's is complete."""
+    partial = file.with_name(f"{file.name}.partial")
+    try:
+        # What UTF-8 has no bytes for, such as half of a surrogate pair in a file's name.
+        partial.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
+        partial.replace(file)
+    except OSError as error:
+        raise WarehouseError(f"cannot write {file}: {error.strerror or error}") from error
+    finally:
+        partial.unlink(missing_ok=True)

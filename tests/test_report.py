@@ -1,0 +1,558 @@
+"""Reports: every number counted again from the input rows, and pages that stay by themselves."""
+
+import dataclasses
+import json
+import re
+import sys
+from html.parser import HTMLParser
+from itertools import combinations
+from pathlib import Path
+
+import polars as pl
+import pytest
+from PIL import Image
+
+import prime_sql as ps
+from prime_sql import demo
+from prime_sql.report import Report, plots
+from prime_sql.report.html import LARGEST
+from tests import data
+from tests.test_cli import call, fail, succeed
+
+HOSTILE = "<script>alert(1)</script>"
+QUOTED = "\"'><img src=x onerror=alert(2)>"
+
+
+@pytest.fixture(scope="module")
+def emoji():
+    """The emoji example: its rows, and its run."""
+    predictions, tags = (
+        pl.read_parquet(demo.FOLDER / f"{name}.parquet") for name in ("predictions", "tags")
+    )
+    with ps.search(predictions, tags, min_images=10, max_tags=2) as run:
+        yield predictions, tags, run
+
+
+@pytest.fixture(scope="module")
+def report(emoji):
+    return emoji[2].report()
+
+
+class Page(HTMLParser):
+    """What a browser would make of a page: its tags, their attributes, its text."""
+
+    VOID = ("meta", "link", "br", "img", "input", "hr")
+    IMPLIED = ("td", "th", "tr", "option")  # may be closed by what follows
+
+    def __init__(self, text):
+        super().__init__()
+        self.elements, self.texts, self.open = [], [], []
+        self.feed(text)
+        self.close()
+        assert not [name for name in self.open if name not in self.IMPLIED]
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        while self.open[-1] != tag:
+            assert self.open.pop() in self.IMPLIED, f"</{tag}> closes nothing"
+        self.open.pop()
+
+    def handle_data(self, text):
+        self.texts.append(text)
+
+    def of(self, name):
+        return [attributes for tag, attributes in self.elements if tag == name]
+
+    @property
+    def text(self):
+        return " ".join("".join(self.texts).split())
+
+
+def check_page(text):
+    """Read a page, and check what holds for all of them."""
+    page = Page(text)
+    assert len(text.encode()) < LARGEST
+    ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    for tag, attributes in page.elements:
+        for name in ("src", "href", "xlink:href", "srcset", "action", "data", "poster"):
+            value = attributes.get(name)
+            assert value is None or value.startswith(("#", "data:")), (tag, value)
+            if value and value.startswith("#"):
+                assert value[1:] in ids
+        assert not [name for name in attributes if name.startswith("on")], (tag, attributes)
+        for name in ("aria-labelledby", "aria-describedby"):
+            assert {*attributes.get(name, "").split()} <= {*ids}
+    assert not re.search(r"url\(|@import", text)
+    assert len(page.of("script")) == 1
+    assert all("scope" in attributes for attributes in page.of("th"))
+    for svg in page.of("svg"):
+        assert svg["role"] == "img"
+        assert svg["aria-labelledby"]
+    assert all(image["alt"] for image in page.of("img"))
+    return page
+
+
+# Data ---------------------------------------------------------------------------------------------
+
+
+def test_headline_and_classes_are_those_of_the_rows(emoji, report):
+    predictions, tags, run = emoji
+    wrong = predictions.filter(pl.col("label") != pl.col("prediction"))
+    headline = report.headline
+    assert (headline.images, headline.errors) == (predictions.height, wrong.height)
+    assert headline.accuracy == pytest.approx(1 - wrong.height / predictions.height)
+    assert headline.classes == predictions["label"].n_unique() == len(report.classes)
+    carried = dict(tags.group_by("image_id").agg("tag").iter_rows())
+
+    def errors_in(modes):
+        return {
+            image
+            for image, label in wrong.select("image_id", "label").iter_rows()
+            for mode in modes
+            if mode.class_name == label and {*mode.tag_names} <= {*carried.get(image, ())}
+        }
+
+    modes = run.failure_modes.to_polars()
+    assert headline.failure_modes == modes.height == len(report.modes)
+    assert headline.mode_errors == len(errors_in(report.modes))
+    picked = [mode for mode in report.modes if mode.mode_id in {p.mode_id for p in headline.cover}]
+    assert headline.cover[-1].cumulative_errors == len(errors_in(picked))
+    assert headline.near_duplicates == sum(mode.hidden for mode in report.modes) > 0
+    counted = predictions.group_by("label").agg(
+        pl.len(), (pl.col("label") != pl.col("prediction")).sum().alias("errors")
+    )
+    expected = {label: (images, errors) for label, images, errors in counted.iter_rows()}
+    assert {c.class_name: (c.images, c.errors) for c in report.classes} == expected
+    by_class = dict(modes.group_by("class_name").len().iter_rows())
+    for row in report.classes:
+        own = [mode for mode in report.modes if mode.class_name == row.class_name]
+        assert row.failure_modes == len(own) == by_class.get(row.class_name, 0)
+        assert row.mode_errors == len(errors_in(own))
+    shares = [row.mode_errors for row in report.classes]
+    assert shares == sorted(shares, reverse=True)
+
+
+def test_modes_are_all_with_what_is_known_of_them(emoji, report):
+    _, _, run = emoji
+    stored = run.failure_modes.to_polars()
+    assert [mode.mode_id for mode in report.modes] == stored["mode_id"].to_list()
+    assert [mode.place for mode in report.modes] == list(range(1, stored.height + 1))
+    names = [field.name for field in dataclasses.fields(ps.report.data.Mode)]
+    for mode, row in zip(report.modes, stored.to_dicts(), strict=True):
+        assert {name: getattr(mode, name) for name in names if name in row} == {
+            name: value for name, value in row.items() if name in names
+        }
+        assert " + ".join(mode.tag_names) == mode.tags
+        assert mode.accuracy_low <= mode.accuracy <= mode.accuracy_high
+        assert mode.verdict is mode.unseen_accuracy_drop is None
+    chance = {row["mode_id"]: row for row in run.query("chance").to_polars().to_dicts()}
+    families = {row["mode_id"]: row for row in run.families().to_polars().to_dicts()}
+    for mode in report.modes:
+        for name in ("accuracy_low", "accuracy_high", "p_value"):
+            assert getattr(mode, name) == pytest.approx(chance[mode.mode_id][name])
+        for name in ("hidden", "representative_id", "representative_tags"):
+            assert getattr(mode, name) == families[mode.mode_id][name]
+
+
+def test_cards_are_counted_again_from_the_rows(emoji, report):
+    predictions, tags, run = emoji
+    order = [pick.mode_id for pick in report.headline.cover]
+    rest = [mode.mode_id for mode in report.modes if mode.mode_id not in order]
+    assert [card.mode_id for card in report.cards] == [*order, *rest][:50]
+    modes = {mode.mode_id: mode for mode in report.modes}
+    carriers = {tag: {*ids} for tag, ids in tags.group_by("tag").agg("image_id").iter_rows()}
+    for card in report.cards[:8]:
+        mode = modes[card.mode_id]
+        group = predictions.filter(pl.col("label") == mode.class_name)
+        expected = {}
+        for size in range(mode.tag_count + 1):
+            for some in combinations(mode.tag_names, size):
+                wanted = set.intersection({*group["image_id"]}, *(carriers[tag] for tag in some))
+                inside = group.filter(pl.col("image_id").is_in(list(wanted)))
+                wrong = inside.filter(pl.col("prediction") != mode.class_name)
+                expected[" + ".join(some)] = (inside.height, wrong.height)
+        assert {s.tags: (s.images, s.errors) for s in card.subsets} == expected
+        assert (card.subsets[0].tags, card.subsets[-1].tags) == ("", mode.tags)
+        guesses = dict(wrong["prediction"].value_counts().iter_rows())  # of the whole set
+        assert card.names == len(guesses)
+        assert {w.name: w.images for w in card.wrong_predictions}.items() <= guesses.items()
+        assert sum(w.error_share for w in card.wrong_predictions) <= 1 + 1e-9
+        explained = run.explain(mode.mode_id).wrong_predictions.to_polars().to_dicts()
+        assert [tuple(dataclasses.asdict(w).values()) for w in card.wrong_predictions] == [
+            pytest.approx(tuple(row.values())) for row in explained[:5]
+        ]
+        hard = [e.image_id for e in card.examples if e.error]
+        assert {*hard} <= {*wrong["image_id"]}
+        assert len(hard) == min(6, mode.errors)
+        easy = {e.image_id for e in card.examples if not e.error}
+        assert easy <= {*inside["image_id"]} - {*wrong["image_id"]}
+        assert len(easy) == min(3, mode.images - mode.errors)
+        copied = run.sql(card.sql.rstrip(";")).to_polars()
+        assert {*copied["image_id"]} == {*inside["image_id"]}
+        assert copied["error"].to_list() == sorted(copied["error"], reverse=True)
+
+
+@pytest.mark.parametrize("options", [{"max_tags": 3}, {"max_tags": 3, "max_absent": 2}])
+def test_subsets_are_those_that_explain_gives(options):
+    with data.search(min_drop=0.05, necessity=(0,), min_images=3, **options) as run:
+        report = run.report(cards=12)
+        assert any(mode.tag_count > 1 for mode in report.modes)
+        for card in report.cards:
+            explained = run.explain(card.mode_id).subsets.to_polars().drop("accuracy_drop")
+            assert [dataclasses.asdict(subset) for subset in card.subsets] == explained.to_dicts()
+
+
+def test_where_the_class_is_the_prediction_labels_tell_the_errors_apart():
+    with data.search(group_by="prediction", min_drop=0.05, min_images=3) as run:
+        report = run.report()
+        assert report.told_by == "label"
+        assert len(report.cards) > 1
+        for card in report.cards:
+            explained = run.explain(card.mode_id).wrong_predictions.to_polars()
+            assert [w.name for w in card.wrong_predictions] == explained["label"].to_list()
+            assert [w.images for w in card.wrong_predictions] == explained["images"].to_list()
+            assert all(e.label in explained["label"] for e in card.examples if e.error)
+    text = check_page(report.to_html()).text
+    assert "What its errors really are" in text
+    assert "taken for" not in text
+
+
+def test_a_refiltered_run_has_its_images_from_the_run_that_counted():
+    with (
+        data.search(min_drop=0.1) as run,
+        run.refilter(min_drop=0.3) as again,
+        data.search() as new,
+    ):
+        told, expected = again.report(), new.report()
+    assert (told.search.run_id, told.search.counted_run_id) == (2, 1)
+    assert told.modes == expected.modes
+    assert told.headline == expected.headline
+    assert [card.examples for card in told.cards] == [card.examples for card in expected.cards]
+    assert "from the counts of run 1" in check_page(told.to_html()).text
+
+
+def test_one_query_for_all_cards_however_many():
+    with data.search(min_drop=0.05, necessity=(0,), min_images=3) as run:
+        counts = []
+        for cards in (1, 10):
+            seen = []
+            run.report(top=1, cards=cards, on_sql=seen.append)
+            counts.append(len(seen))
+        assert counts[0] == counts[1]
+
+
+def test_json_holds_all_of_it_and_comes_back(report):
+    text = report.to_json()
+    assert Report.from_json(text) == report
+    value = json.loads(text, parse_constant=lambda name: pytest.fail(name))
+    assert value["format"] == "prime_sql report 1"
+    assert len(value["modes"]) == len(report.modes)
+    assert value["search"]["options"]["min_images"] == 10
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": "other"}', "null", "nonsense"])
+def test_what_is_no_report_is_refused(text):
+    with pytest.raises(ps.OptionError, match="not "):
+        Report.from_json(text)
+
+
+def test_the_same_run_gives_the_same_report(emoji, report):
+    again = emoji[2].report()
+    assert again.to_json() == report.to_json()
+    assert again.to_html() == report.to_html()
+
+
+@pytest.mark.parametrize("wrong", [{"cards": -1}, {"cards": "3"}, {"top": 0}])
+def test_numbers_out_of_range_are_refused(wrong):
+    with data.search() as run, pytest.raises(ps.OptionError, match=next(iter(wrong))):
+        run.report(**wrong)
+
+
+# Text and pages -----------------------------------------------------------------------------------
+
+
+def test_text_is_short_and_says_what_matters(report):
+    text = report.to_text()
+    assert len(text) < 3000
+    assert "72 failure modes, 40 of them near-duplicates of a better one; 33% of 960 errors" in text
+    assert "  1. People & Body: date + kiss\n     accuracy 11.5% on 78 images, 69 points" in text
+
+
+def test_the_page_of_the_emoji_example(report):
+    page = check_page(report.to_html())
+    assert "72 failure modes, 40 of them near-duplicates" in page.text
+    rows = [a for a in page.of("th") if a["scope"] == "row"]
+    assert len(rows) >= len(report.modes)
+    details = [a["id"] for a in page.of("details") if a.get("class") == "card"]
+    assert details == [f"m-{card.mode_id}" for card in report.cards]
+    assert len(page.of("svg")) == len(report.cards) + 1  # and the cover
+    for card in report.cards:
+        assert " ".join(card.sql.split()) in page.text
+    policy = next(a["content"] for a in page.of("meta") if "http-equiv" in a)
+    assert policy.startswith("default-src 'none'")
+
+
+def test_a_page_of_no_failure_mode_says_why():
+    with data.search(min_drop=0.9) as run:
+        report = run.report()
+    assert not report.modes
+    page = check_page(report.to_html())
+    assert f"No failure modes. {report.search.note}" in page.text
+    assert not page.of("form")
+    assert f"No failure modes.\n{report.search.note}" in report.to_text()
+    assert Report.from_json(report.to_json()) == report
+
+
+@pytest.mark.parametrize("length", [10, 100])
+def test_a_page_of_5000_failure_modes_stays_small(report, length):
+    modes = tuple(
+        dataclasses.replace(
+            report.modes[number % len(report.modes)],
+            place=number + 1,
+            mode_id=f"{number:016x}"
+            if number >= len(report.modes)
+            else report.modes[number].mode_id,
+            tags=" + ".join(names),
+            tag_names=names,
+        )
+        for number in range(5000)
+        for names in [tuple(f"{number} {tag}".ljust(length, "x") for tag in "abcd")]
+    )
+    headline = dataclasses.replace(report.headline, failure_modes=5000)
+    text = dataclasses.replace(report, modes=modes, headline=headline).to_html()
+    page = check_page(text)
+    places = [int(place) for place in re.findall(r"^<tr(?: class=\"dup\")?><td>(\d+)", text, re.M)]
+    assert places == list(range(1, len(places) + 1))
+    said = f"The {len(places):,} with most excess errors, of 5,000"
+    if length == 10:
+        assert len(places) == 5000
+    else:
+        assert 1000 < len(places) < 5000
+        assert said in page.text
+    assert (said in page.text) == (length == 100)
+
+
+@pytest.fixture(scope="module")
+def hostile():
+    """Tags, classes and predictions that try to leave their place."""
+    wrong = f"ape{QUOTED}"
+    predictions = [
+        {
+            "image_id": f"{row['image_id']}{HOSTILE}",
+            "label": f"{row['label']}{QUOTED}",
+            "prediction": f"{row['prediction']}{QUOTED}",
+        }
+        for row in data.PREDICTIONS
+    ]
+    tags = [
+        {
+            "image_id": f"{row['image_id']}{HOSTILE}",
+            "tag": f"{row['tag']}{HOSTILE}{QUOTED}\x1b\u202e",
+        }
+        for row in data.TAGS
+    ]
+    assert any(row["label"] == wrong for row in predictions)
+    with data.search(data.frame(predictions), data.frame(tags)) as run:
+        yield run.report()
+
+
+def test_hostile_tags_stay_text(hostile):
+    assert len(hostile.modes) == 3
+    text = hostile.to_html()
+    page = check_page(text)
+    assert "<script>alert" not in text
+    assert "<img" not in text
+    assert "\x1b" not in text
+    assert "\u202e" not in text
+    assert f"hang{HOSTILE}{QUOTED}\\x1b\\u202e" in page.text
+    assert {a.get("class", "") for a in page.of("svg")} <= {"bars", "marks"}
+    assert "\x1b" not in hostile.to_text()
+    assert Report.from_json(hostile.to_json()) == hostile
+
+
+# Unseen data, pictures ----------------------------------------------------------------------------
+
+
+def test_a_validated_run_has_verdicts_and_the_scatter():
+    predictions, tags = data.frame(data.PREDICTIONS), data.frame(data.TAGS)
+    with data.search() as run:
+        run.validate(predictions, tags, min_unseen_images=5)
+        report = run.report()
+        verdicts = {row["mode_id"]: row for row in run.validation.modes.to_polars().to_dicts()}
+        sentence = run.validation.sentence()
+    assert report.unseen.sentence == sentence
+    assert (report.unseen.holds, report.unseen.fails, report.unseen.undecided) == (2, 0, 1)
+    for mode in report.modes:
+        row = verdicts[mode.mode_id]
+        assert mode.verdict == row["verdict"]
+        assert mode.unseen_images == row["unseen_images"]
+        assert mode.unseen_accuracy_drop == pytest.approx(row["unseen_accuracy_drop"])
+    page = check_page(report.to_html())
+    assert "On unseen data" in page.text
+    assert "On the diagonal both are the same" in page.text
+    assert Report.from_json(report.to_json()) == report
+    assert sentence in report.to_text()
+
+
+def test_without_altair_the_page_says_so(report, monkeypatch):
+    monkeypatch.setitem(sys.modules, "altair", None)
+    page = check_page(report.to_html())
+    assert plots._LACKING in page.text
+    assert len(page.of("svg")) == len(report.cards)
+
+
+@pytest.fixture(scope="module")
+def with_pictures(tmp_path_factory):
+    """A database whose images are files, but for some that are elsewhere, gone or no pictures."""
+    folder = tmp_path_factory.mktemp("pictures")
+    rows = []
+    for number, row in enumerate(data.PREDICTIONS):
+        file = folder / f"{row['image_id']} #.png"
+        Image.new("RGB", (300, 200), (number * 5, 90, 160)).save(file)
+        uri = str(file) if number % 2 else file.as_uri()
+        rows.append({"image_id": row["image_id"], "uri": uri})
+    rows[0]["uri"] = "https://example.org/picture.png"
+    rows[1]["uri"] = str(folder / "gone.png")
+    rows[2]["uri"] = str(folder)
+    rows[3]["uri"] = None
+    path = folder / "runs.duckdb"
+    data.search(into=path).close()
+    with ps.open_run(path, read_only=False) as run:
+        run.backend.create_table("images", data.frame(rows).to_arrow(), database="main")
+    return path
+
+
+def test_thumbnails_of_local_files(with_pictures):
+    with ps.open_run(with_pictures) as run:
+        report = run.report()
+    uris = {e.uri for card in report.cards for e in card.examples}
+    page = check_page(report.to_html())
+    images = page.of("img")
+    good = [e for card in report.cards for e in card.examples if e.uri and "#" in e.uri]
+    good += [e for card in report.cards for e in card.examples if e.uri and "%23" in e.uri]
+    assert len(images) == len(good) > 0
+    assert all(image["loading"] == "lazy" for image in images)
+    bad = [
+        uri for uri in uris if uri and uri.startswith(str(with_pictures.parent)) and "#" not in uri
+    ]
+    said = f"{len(bad)} of {len({e.uri for e in good}) + len(bad)} example pictures cannot be read"
+    assert (said in page.text) == bool(bad)
+
+
+def test_thumbnails_that_find_no_room_are_left_out_and_counted(with_pictures, monkeypatch):
+    with ps.open_run(with_pictures) as run:
+        report = run.report()
+    all_ = report.to_html()
+    images = len(Page(all_).of("img"))
+    largest = len(all_.encode()) + 20_000 - 3000
+    monkeypatch.setattr("prime_sql.report.html.LARGEST", largest)
+    monkeypatch.setattr("prime_sql.report.html._SHARE_OF_ROWS", 1)
+    text = report.to_html()
+    page = check_page(text)
+    assert 0 < len(page.of("img")) < images
+    left_out = images - len(page.of("img"))
+    assert re.search(rf"\b{left_out} example pictures are left out", page.text)
+    assert len(text.encode()) <= largest
+
+
+def test_without_pillow_the_page_says_so(with_pictures, monkeypatch):
+    with ps.open_run(with_pictures) as run:
+        report = run.report()
+    monkeypatch.setitem(sys.modules, "PIL.Image", None)
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    page = check_page(report.to_html())
+    assert "Install it: pip install pillow" in page.text
+    assert not page.of("img")
+
+
+# The command --------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory):
+    path = tmp_path_factory.mktemp("report") / "prime.duckdb"
+    for drop in (0.3, 0.9):
+        data.search(into=path, min_drop=drop).close()
+    return path
+
+
+def test_every_form_by_the_ending_or_by_name(stored, tmp_path):
+    with ps.open_run(stored, 1) as run:
+        report = run.report()
+    expected = {
+        "html": report.to_html(),
+        "json": report.to_json() + "\n",
+        "text": report.to_text(),
+    }
+    for form, ending in (("html", "html"), ("json", "json"), ("text", "txt")):
+        file = tmp_path / f"report.{ending}"
+        result = succeed("report", stored, "--run", "1", "-o", file)
+        assert result.stdout == ""
+        assert "3 failure modes of run 1" in result.stderr
+        assert file.read_text(encoding="utf-8") == expected[form]
+        printed = succeed("report", stored, "--run", "1", "--format", form).stdout
+        assert printed == expected[form]
+        other = tmp_path / "report.xyz"
+        succeed("report", stored, "--run", "1", "-o", other, "--format", form, "--quiet")
+        assert other.read_text(encoding="utf-8") == expected[form]
+    assert succeed("report", stored, "--run", "1").stdout == expected["text"]
+    assert "No failure modes" in succeed("report", stored).stdout  # the latest run
+    few = json.loads(
+        succeed(
+            "report", stored, "--run", "1", "--format", "json", "-n", "1", "--cards", "2"
+        ).stdout
+    )
+    assert (len(few["headline"]["cover"]), len(few["cards"]), len(few["modes"])) == (1, 2, 3)
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        *("report.html", "report.json", "report.txt", "report.xyz"),
+    ]
+
+
+def test_the_sql_of_a_card_runs_in_a_file_called_prime(stored):
+    with ps.open_run(stored, 1) as run:
+        card = run.report().cards[0]
+        modes = dict(run.failure_modes.table.select("mode_id", "images").to_polars().iter_rows())
+        answer = run.backend.raw_sql(card.sql).fetchall()
+        assert len(answer) == modes[card.mode_id]
+    text = succeed("sql", stored, card.sql, "--format", "json").stdout
+    assert len(json.loads(text)) == len(answer)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["-o", "report.pdf"], "cannot write report.pdf: name a file that ends in .html, .json"),
+        (["-o", "no/report.html"], "the folder no does not exist"),
+        (["-o", "folder.html"], "it is a folder"),
+        (["-o", "prime.duckdb", "--format", "html"], "it is the database"),
+        (["--run", "9"], "holds no run 9"),
+    ],
+)
+def test_bad_usage_is_one_message(stored, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    Path("prime.duckdb").write_bytes(stored.read_bytes())
+    Path("folder.html").mkdir()
+    assert message in fail("report", "prime.duckdb", *arguments)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder.html", "prime.duckdb"]
+
+
+def test_what_fails_leaves_the_last_report(stored, tmp_path, monkeypatch):
+    file = tmp_path / "report.html"
+    file.write_text("yesterday's")
+    assert call("report", stored, "--run", "9", "-o", file).exit_code == 2
+
+    def full(self, target):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", full)
+    assert "No space left" in fail("report", stored, "-o", file)
+    assert file.read_text() == "yesterday's"
+    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]

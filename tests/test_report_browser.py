@@ -1,0 +1,176 @@
+"""The page of a report in a real browser: Debian's chromium, driven by Playwright."""
+
+import dataclasses
+import os
+import shutil
+
+import pytest
+
+import prime_sql as ps
+from tests.test_report import emoji, hostile, report  # noqa: F401  (fixtures)
+
+CHROMIUM = shutil.which("chromium")
+playwright = pytest.importorskip("playwright.sync_api")
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="no chromium here; on Debian: apt-get install chromium"
+)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    # Its sandbox wants an ordinary user.
+    arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(browser, tmp_path):
+    """Open a report; at the end, nothing may have been complained of or asked of a network."""
+    said, asked, pages = [], [], []
+
+    def opened(report: ps.Report, **settings):  # noqa: F811
+        file = tmp_path / "report.html"
+        file.write_text(report.to_html(), encoding="utf-8")
+        page = browser.new_page(**settings)
+        page.set_default_timeout(10_000)
+        pages.append(page)
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.on("dialog", lambda dialog: (said.append(dialog.message), dialog.dismiss()))
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(file.as_uri())
+        return page
+
+    yield opened
+    for page in pages:
+        page.close()
+    assert said == []
+    assert {url.partition(":")[0] for url in asked} <= {"file", "data"}
+
+
+def column(page, number):
+    return page.locator(f"#table tbody tr > :nth-child({number})").all_text_contents()
+
+
+def test_sort_by_a_click_and_by_the_keyboard(visit, report):  # noqa: F811
+    page = visit(report)
+    assert column(page, 1) == [str(number) for number in range(1, 26)]
+    images = page.get_by_role("button", name="Images", exact=True)
+    images.click()
+    head = page.locator("#table").get_by_role("columnheader", name="Images", exact=True)
+    assert head.get_attribute("aria-sort") == "descending"
+    largest = sorted((mode.images for mode in report.modes), reverse=True)
+    assert column(page, 4) == [str(number) for number in largest[:25]]
+    images.press("Enter")
+    assert head.get_attribute("aria-sort") == "ascending"
+    assert column(page, 4) == [str(number) for number in sorted(largest)[:25]]
+    assert page.locator("#table [aria-sort]").count() == 1
+    page.get_by_role("button", name="p", exact=True).click()
+    page.get_by_role("button", name="p", exact=True).click()
+    likeliest = sorted(report.modes, key=lambda mode: mode.p_value)[0]
+    assert likeliest.tags in column(page, 2)[0]
+
+
+def test_filters_and_pages(visit, report):  # noqa: F811
+    page = visit(report)
+    status = page.get_by_role("status")
+    assert status.text_content() == f"1 to 25 of {len(report.modes)}"
+    page.get_by_role("button", name="Next").click()
+    assert column(page, 1)[0] == "26"
+    tag = "kiss"
+    having = [mode for mode in report.modes if tag in mode.tag_names]
+    page.get_by_label("Tag", exact=True).select_option(tag)
+    assert (
+        status.text_content() == f"1 to {len(having)} of {len(having)} ({len(report.modes)} in all)"
+    )
+    assert column(page, 1) == [str(mode.place) for mode in having]
+    page.get_by_label("hide near-duplicates").check()
+    assert column(page, 1) == [str(mode.place) for mode in having if not mode.hidden]
+    page.get_by_role("button", name="Clear").click()
+    playwright.expect(status).to_have_text(f"1 to 25 of {len(report.modes)}")
+    group = next(c.class_name for c in report.classes[1:] if c.failure_modes)
+    page.get_by_label("Class", exact=True).select_option(group)
+    assert {*column(page, 3)} == {group}
+    page.get_by_label("Class", exact=True).select_option("")
+    page.get_by_label("Text", exact=True).fill("DATE kiss")
+    assert 0 < len(column(page, 1)) < 25
+    page.get_by_label("Text", exact=True).fill("no such text")
+    assert status.text_content() == f"0 ({len(report.modes)} in all)"
+
+
+def test_a_link_opens_its_card_and_sql_is_copied(visit, report):  # noqa: F811
+    page = visit(report)
+    card = report.cards[1]
+    details = page.locator(f"#m-{card.mode_id}")
+    assert details.get_attribute("open") is None
+    page.locator(f"#table a[href='#m-{card.mode_id}']").click()
+    assert details.get_attribute("open") is not None
+    assert details.locator("svg").is_visible()
+    assert page.evaluate("document.activeElement.tagName") == "SUMMARY"
+    details.locator("summary").press("Enter")  # closed again
+    assert details.get_attribute("open") is None
+    page.locator(f"#table a[href='#m-{card.mode_id}']").click()
+    assert details.get_attribute("open") is not None
+    details.get_by_role("button", name="Copy the SQL").click()
+    done = details.get_by_role("button", name="Copied").or_(
+        details.get_by_role("button", name="Selected: press Ctrl+C")
+    )
+    done.wait_for()
+
+
+def test_hostile_tags_run_nothing(visit, hostile):  # noqa: F811
+    page = visit(hostile)
+    assert "<script>alert(1)</script>" in column(page, 2)[0]
+    name = hostile.modes[0].tag_names[0].replace("\x1b", "\\x1b").replace("\u202e", "\\u202e")
+    page.get_by_label("Tag", exact=True).select_option(name)
+    assert len(column(page, 1)) >= 1
+    assert page.locator("img").count() == 0
+
+
+def test_5000_failure_modes_answer_quickly_enough_to_type_in(visit, report):  # noqa: F811
+    modes = tuple(
+        dataclasses.replace(
+            report.modes[number % len(report.modes)],
+            place=number + 1,
+            mode_id=f"{number:016x}"
+            if number >= len(report.modes)
+            else report.modes[number].mode_id,
+        )
+        for number in range(5000)
+    )
+    page = visit(dataclasses.replace(report, modes=modes))
+    assert page.get_by_role("status").text_content() == "1 to 25 of 5,000"
+    page.get_by_label("Text", exact=True).fill("date kiss")
+    assert " (5,000 in all)" in page.get_by_role("status").text_content()
+    assert page.locator("#table tbody tr").count() == 25
+
+
+@pytest.mark.parametrize("settings", [{"java_script_enabled": False}, {"color_scheme": "dark"}])
+def test_without_script_and_in_the_dark(visit, report, settings):  # noqa: F811
+    page = visit(report, **settings)
+    rows = page.locator("#table tbody tr").count()
+    background = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    if "color_scheme" in settings:
+        assert (rows, background) == (25, "rgb(21, 24, 28)")
+    else:
+        assert (rows, background) == (len(report.modes), "rgb(255, 255, 255)")
+        assert not page.get_by_label("Text", exact=True).is_visible()
+        assert page.locator("#table button").count() == 0
+
+
+def test_nothing_is_wider_than_a_telephone(visit, report):  # noqa: F811
+    page = visit(report, viewport={"width": 360, "height": 700})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+def test_it_prints_with_all_cards_open(visit, report, tmp_path):  # noqa: F811
+    page = visit(report)
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.locator("details:not([open])").count() == 0
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert page.locator("details.card[open]").count() == 1
+    pdf = page.pdf()
+    assert pdf.startswith(b"%PDF")
