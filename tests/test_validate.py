@@ -186,6 +186,8 @@ def expected(run, unseen, min_drop, least, tolerance):
         run.sql("select mode_id, tag, present from failure_mode_tags").to_polars().rows()
     ):
         (wanted if present else lacking).setdefault(mode_id, set()).add(tag)
+    # Nobody may have looked for a tag that no image carries: its absence says nothing.
+    known = set().union(*(image[1] for image in unseen))
     found = {}
     for mode in run.failure_modes.to_polars().to_dicts():
         own = [image for image in unseen if image[0] == mode["class_name"]]
@@ -193,7 +195,9 @@ def expected(run, unseen, min_drop, least, tolerance):
         fitting = [
             image
             for image in own
-            if wanted.get(key, set()) <= image[1] and not lacking.get(key, set()) & image[1]
+            if wanted.get(key, set()) <= image[1]
+            and not lacking.get(key, set()) & image[1]
+            and lacking.get(key, set()) <= known
         ]
         errors, class_errors = (sum(image[2] for image in part) for part in (fitting, own))
         drop = None
