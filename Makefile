@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 # Asked for together, or pip takes another torch than torchvision's, with gigabytes of CUDA.
 TORCH := torch==2.13.0 torchvision==0.28.0
 
-.PHONY: demo demo-images test test-lowest lint bench bench-vision example clean
+.PHONY: demo demo-images test chromium test-lowest lint bench bench-vision example clean
 
 demo: $(VENV)/.core  ## Install the core into .venv and show real failure modes of a real classifier
 	$(BIN)/prime-sql demo
@@ -12,13 +12,16 @@ demo: $(VENV)/.core  ## Install the core into .venv and show real failure modes 
 demo-images: $(VENV)/.demo  ## The same from pixels: embed, tag and predict the pictures, then search
 	$(BIN)/prime-sql demo --images
 
-test: $(VENV)/.test  ## Install what the tests need into .venv and run them all
+test: $(VENV)/.test chromium  ## Install what the tests need into .venv and run them all
 	$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
+
+chromium:  ## Install the browser in which the tests look at a report, where we may
+	sh tests/chromium.sh
 
 # How wide rich draws a table is not ours to pin: the tests of exact output are left out. So are
 # those that build the emoji example, which has the newest versions only, and the longest ones, which
 # are about our own SQL.
-test-lowest: $(VENV)/lowest/.done  ## The tests again, with the lowest versions that pyproject.toml admits
+test-lowest: $(VENV)/lowest/.done chromium  ## The tests again, with the lowest versions that pyproject.toml admits
 	$(VENV)/lowest/bin/python -m pytest -n auto --dist loadfile --ignore tests/test_wheel.py --ignore tests/vision/test_emoji.py -m "not thorough" -k "not console_examples and not sql_in_every_form" $(ARGS)
 
 $(VENV)/lowest/.done: pyproject.toml tests/lowest.txt | $(VENV)/bin/python

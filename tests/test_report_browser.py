@@ -3,25 +3,29 @@
 import dataclasses
 import os
 import shutil
+from pathlib import Path
 
 import pytest
+from playwright import sync_api as playwright
 
 import prime_sql as ps
 from tests.test_report import emoji, hostile, report  # noqa: F401  (fixtures)
 
-CHROMIUM = shutil.which("chromium")
-playwright = pytest.importorskip("playwright.sync_api")
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="no chromium here; on Debian: apt-get install chromium"
-)
+NAMES = ("chromium", "chromium-browser", "google-chrome")  # as in tests/chromium.sh
 
 
 @pytest.fixture(scope="module")
 def browser():
-    # Its sandbox wants an ordinary user.
-    arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
+    # It asks its makers for updates and the like: those are not requests of the page.
+    arguments = ["--disable-background-networking", "--disable-component-update"]
+    if os.geteuid() == 0:
+        arguments.append("--no-sandbox")  # the sandbox wants an ordinary user
     with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        found = next(filter(None, map(shutil.which, NAMES)), driver.chromium.executable_path)
+        if not Path(found).exists():
+            lacking = "no Chromium here: `make chromium` as root, or `playwright install chromium`"
+            (pytest.fail if os.environ.get("CI") else pytest.skip)(lacking)
+        browser = driver.chromium.launch(executable_path=found, args=arguments)
         yield browser
         browser.close()
 
