@@ -13,7 +13,7 @@ import prime_sql as ps
 from prime_sql import rank
 from prime_sql.cli.app import RESULTS, Command, Db, Quiet, RunOption, app, reports_errors, say
 from prime_sql.errors import OptionError, WarehouseError
-from prime_sql.report.data import CARDS
+from prime_sql.report import CARDS
 
 
 class Form(StrEnum):

@@ -1,36 +1,17 @@
-"""The data of a report: frozen, complete, and the one source of HTML, JSON and text.
-
-What is counted stands in ``queries/report/``: one query for all modes, never one for each.
-"""
+"""The data of a report: frozen, complete, and the one source of HTML, JSON and text."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-import math
 import types
 import typing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import ibis
-import polars as pl
-
-from prime_sql import __version__, queries, rank
 from prime_sql.errors import OptionError, shorten
-from prime_sql.explain import table_of_images, told_by
-from prime_sql.options import LARGEST_MAX_TAGS
-from prime_sql.output import printable
-from prime_sql.warehouse import OnSql, Warehouse
 
-if TYPE_CHECKING:
-    from prime_sql.results import Run
-
-CARDS = 50  # failure modes with a card of their own
-HARD, EASY = 6, 3  # example images on a card
 FORMAT = "prime_sql report 1"
-
-_NAMES = 5  # of what errors are taken for, on a card
 
 
 @dataclass(frozen=True)
@@ -341,226 +322,9 @@ class Report:
 
     def to_text(self) -> str:
         """Return what matters as text, short enough for an email."""
-        search, headline = self.search, self.headline
-        lines = [
-            f"Failure modes of run {search.run_id}, {search.created_at[:16].replace('T', ' ')} UTC",
-            "",
-            f"{searched(self)}.",
-            f"{definition(search.options)}.",
-            *(f"Warning: {warning}" for warning in search.warnings),
-            "",
-            *(f"{sentence}." for sentence in result(self)),
-        ]
-        if headline.cover:
-            lines.append("")
-        for pick in headline.cover:
-            lines += [
-                f"{pick.rank:>3}. {pick.class_name}: {pick.tags}",
-                f"     accuracy {pick.accuracy:.1%} on {pick.images:,} images, "
-                f"{pick.accuracy_drop * 100:.0f} points below its class; "
-                f"{pick.cumulative_coverage:.0%} of errors so far",
-            ]
-        if self.unseen is not None:
-            lines += ["", self.unseen.sentence]
-        return "\n".join(map(printable, lines)) + "\n"
+        from prime_sql.report.text import text  # the two modules need each other
 
-
-def searched(report: Report) -> str:
-    """Say what was searched, in a sentence without its full stop."""
-    headline, sources = report.headline, report.search.sources
-    accuracy = "" if headline.accuracy is None else f", accuracy {headline.accuracy:.1%}"
-    names = ", ".join(f"{name} from {where}" for name, where in sources.items())
-    return (
-        f"{_count(headline.images, 'image')} in {_count(headline.classes, 'class', 'classes')}, "
-        f"{_count(headline.errors, 'error')}{accuracy}{'; ' if names else ''}{names}"
-    )
-
-
-def definition(options: dict[str, Any]) -> str:
-    """Say what was looked for."""
-    most = options["max_tags"]
-    tags = "single tags" if most == 1 else f"sets of up to {most} tags"
-    text = (
-        f"Looked for {tags} that at least {_count(options['min_images'], 'image')} of a class "
-        f"carry and on which accuracy is at least {options['min_drop'] * 100:g} points below "
-        "that of the class"
-    )
-    text += "" if most == 1 else ", each tag being necessary"
-    if options.get("max_q") is not None:
-        text += f", at a q-value of at most {options['max_q']:g}"
-    if options.get("method") == "greedy":
-        text += "; the search was greedy, so that some may be missing"
-    return text
-
-
-def result(report: Report) -> list[str]:
-    """Say what was found, in sentences without their full stops."""
-    headline = report.headline
-    if not headline.failure_modes:
-        note = (report.search.note or "").strip().rstrip(".")
-        return ["No failure modes", *([note] if note else [])]
-    found = _count(headline.failure_modes, "failure mode")
-    if headline.near_duplicates:
-        found += f", {headline.near_duplicates:,} of them near-duplicates of a better one"
-    share = headline.mode_errors / headline.errors
-    sentences = [f"{found}; {share:.0%} of {_count(headline.errors, 'error')} are in at least one"]
-    if headline.cover:
-        few, explained = len(headline.cover), headline.cover[-1].cumulative_coverage
-        which = f"The {few} that explain most have" if few > 1 else "The one that explains most has"
-        rest = "; no other explains another one" if headline.complete else ""
-        sentences.append(f"{which} {explained:.0%} of the errors{rest}")
-    return sentences
-
-
-def _count(number: int, thing: str, things: str = "") -> str:
-    return f"{number:,} {thing if number == 1 else things or f'{thing}s'}"
-
-
-def collect(
-    run: Run, *, top: int = rank.TOP, cards: int = CARDS, on_sql: OnSql | None = None
-) -> Report:
-    """Collect the report of `run`; see `Run.report`."""
-    if not isinstance(cards, int) or isinstance(cards, bool) or cards < 0:
-        raise OptionError(f"cards must be a whole number from 0 on, got {cards!r}")
-    summary = rank.summarize(run, top, on_sql=on_sql)
-    validation = run.validation
-    warehouse = Warehouse(run.backend, on_sql)
-
-    scope = run.scope("outcomes")
-
-    def keep(name: str, **values: Any) -> None:
-        """Keep the answer of a query for those that follow, under its name."""
-        sql = queries.find(name).render(**values)
-        name = name.partition("/")[2]
-        warehouse.create(name, f"with {scope}\nselect * from (\n{sql}\n) as answer")
-
-    def read(name: str, **values: Any) -> pl.DataFrame:
-        keep(f"report/{name}", **values)
-        answer: pl.DataFrame = warehouse.backend.table(name).to_polars()
-        return answer
-
-    try:
-        keep("rank/mode_images", schema=warehouse.schema)
-        keep("rank/families", overlap=rank.OVERLAP)
-        warehouse.create_from("cover", ibis.memtable(summary.cover))
-        modes = read("modes", validated=validation is not None)
-        mode_tags = read("mode_tags")
-        classes = read("class_overview")
-        detailed = read("detailed", cards=cards)
-        subsets = read("subsets", largest=LARGEST_MAX_TAGS)
-        keep("report/detailed_images")
-        wrong = read("wrong_predictions", column=told_by(run), most=_NAMES)
-        images = table_of_images(run)
-        examples = read("examples", hard=HARD, easy=EASY, images=images)
-    finally:
-        warehouse.close()
-
-    names = mode_tags.group_by("mode_id").agg(pl.col("name").sort().alias("tag_names"))
-    modes = modes.join(names, on="mode_id", how="left").sort("place")
-    total_images, total_errors = int(classes["images"].sum()), int(classes["errors"].sum())
-    in_order = classes.sort("mode_errors", "errors", "class_name", descending=[True, True, False])
-    return Report(
-        format=FORMAT,
-        version=__version__,
-        search=Search(
-            run_id=run.run_id,
-            counted_run_id=run.counted_run_id,
-            created_at=run.created_at.isoformat(timespec="seconds") + "Z",
-            version=run.version,
-            sources=dict(run.sources),
-            options=json.loads(run.options.to_json()),
-            row_counts=dict(run.row_counts),
-            seconds=round(sum(run.seconds.values()), 3),
-            warnings=tuple(run.warnings),
-            note=run.note,
-        ),
-        headline=Headline(
-            failure_modes=summary.modes,
-            near_duplicates=summary.hidden,
-            classes=classes.height,
-            images=total_images,
-            errors=total_errors,
-            accuracy=1 - total_errors / total_images if total_images else None,
-            mode_errors=int(classes["mode_errors"].sum()),
-            cover=_rows(Pick, summary.cover.sort("rank")),
-            complete=summary.complete,
-        ),
-        modes=_rows(Mode, modes),
-        cards=_cards(run, detailed, subsets, wrong, examples),
-        classes=_rows(ClassRow, in_order),
-        told_by=told_by(run),
-        unseen=_unseen(run),
-    )
-
-
-def _cards(
-    run: Run,
-    detailed: pl.DataFrame,
-    subsets: pl.DataFrame,
-    wrong: pl.DataFrame,
-    examples: pl.DataFrame,
-) -> tuple[Card, ...]:
-    """Put the rows of all cards on theirs."""
-    catalog = run.backend.current_catalog
-    # In a file called prime.duckdb, the catalog must stand before the schema.
-    schema = f"{queries.identifier(catalog)}.prime" if catalog.lower() == "prime" else "prime"
-    copy = queries.find("report/images_to_copy")
-
-    def grouped(rows: pl.DataFrame) -> dict[int, pl.DataFrame]:
-        parts = rows.partition_by("card", as_dict=True, maintain_order=True)
-        return {key[0]: part for key, part in parts.items()}
-
-    subsets_of = grouped(subsets.sort("card", "tag_count", "tags", "images", "errors"))
-    wrong = wrong.sort("card", "images", "name", descending=[False, True, False], nulls_last=True)
-    examples = examples.sort("card", "error", "place", descending=[False, True, False])
-    wrong_of, examples_of = grouped(wrong), grouped(examples)
-    found = []
-    for card, mode_id in detailed.sort("card").select("card", "mode_id").iter_rows():
-        guesses, shown = wrong_of.get(card), examples_of.get(card)
-        found.append(
-            Card(
-                mode_id=mode_id,
-                subsets=_rows(Subset, subsets_of[card]),
-                wrong_predictions=() if guesses is None else _rows(WrongPrediction, guesses),
-                names=0 if guesses is None else int(guesses["names"][0]),
-                examples=()
-                if shown is None
-                else _rows(Example, shown.with_columns(pl.col("error") == 1)),
-                sql=copy.render(schema=schema, run_id=run.run_id, mode_id=mode_id) + ";",
-            )
-        )
-    return tuple(found)
-
-
-def _unseen(run: Run) -> Unseen | None:
-    validation = run.validation
-    if validation is None:
-        return None
-    row = validation.summary.to_polars().row(0, named=True)
-    names = [field.name for field in dataclasses.fields(Unseen)]
-    return Unseen(
-        sentence=validation.sentence(),
-        sources=dict(validation.sources),
-        where=validation.where,
-        images=validation.images,
-        min_unseen_images=validation.min_unseen_images,
-        tolerance=validation.tolerance,
-        warnings=tuple(validation.warnings),
-        **{name: _plain(row[name]) for name in names if name in row},
-    )
-
-
-def _rows(kind: Any, rows: pl.DataFrame) -> tuple[Any, ...]:
-    """Return one object for each row, from the columns that are called like its fields."""
-    names = [field.name for field in dataclasses.fields(kind)]
-    return tuple(kind(*map(_plain, row)) for row in rows.select(names).iter_rows())
-
-
-def _plain(value: Any) -> Any:
-    """Leave out what JSON cannot say, and make lists as fixed as the rest."""
-    if isinstance(value, list):
-        return tuple(value)
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+        return text(self)
 
 
 def _built(kind: Any, value: Any) -> Any:

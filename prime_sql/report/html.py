@@ -18,7 +18,8 @@ from markupsafe import Markup
 
 from prime_sql.errors import InstallError
 from prime_sql.report import plots
-from prime_sql.report.data import Report, definition, result, searched
+from prime_sql.report.data import Report
+from prime_sql.report.text import definition, result, searched
 
 LARGEST = 3_000_000  # bytes of a page
 _SHARE_OF_ROWS = 0.8  # of these for the table, where it is long; the rest is for cards and pictures

@@ -1,0 +1,189 @@
+"""The collection of a report from a run.
+
+What is counted stands in ``queries/report/``: one query for all modes, never one for each.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from typing import TYPE_CHECKING, Any
+
+import ibis
+import polars as pl
+
+from prime_sql import __version__, queries, rank
+from prime_sql.errors import OptionError
+from prime_sql.explain import table_of_images, told_by
+from prime_sql.options import LARGEST_MAX_TAGS
+from prime_sql.report.data import (
+    FORMAT,
+    Card,
+    ClassRow,
+    Example,
+    Headline,
+    Mode,
+    Pick,
+    Report,
+    Search,
+    Subset,
+    Unseen,
+    WrongPrediction,
+)
+from prime_sql.warehouse import OnSql, Warehouse
+
+if TYPE_CHECKING:
+    from prime_sql.results import Run
+
+CARDS = 50  # failure modes with a card of their own
+HARD, EASY = 6, 3  # example images on a card
+
+_NAMES = 5  # of what errors are taken for, on a card
+
+
+def collect(
+    run: Run, *, top: int = rank.TOP, cards: int = CARDS, on_sql: OnSql | None = None
+) -> Report:
+    """Collect the report of `run`; see `Run.report`."""
+    if not isinstance(cards, int) or isinstance(cards, bool) or cards < 0:
+        raise OptionError(f"cards must be a whole number from 0 on, got {cards!r}")
+    summary = rank.summarize(run, top, on_sql=on_sql)
+    validation = run.validation
+    warehouse = Warehouse(run.backend, on_sql)
+
+    scope = run.scope("outcomes")
+
+    def keep(name: str, **values: Any) -> None:
+        """Keep the answer of a query for those that follow, under its name."""
+        sql = queries.find(name).render(**values)
+        name = name.partition("/")[2]
+        warehouse.create(name, f"with {scope}\nselect * from (\n{sql}\n) as answer")
+
+    def read(name: str, **values: Any) -> pl.DataFrame:
+        keep(f"report/{name}", **values)
+        answer: pl.DataFrame = warehouse.backend.table(name).to_polars()
+        return answer
+
+    try:
+        keep("rank/mode_images", schema=warehouse.schema)
+        keep("rank/families", overlap=rank.OVERLAP)
+        warehouse.create_from("cover", ibis.memtable(summary.cover))
+        modes = read("modes", validated=validation is not None)
+        mode_tags = read("mode_tags")
+        classes = read("class_overview")
+        detailed = read("detailed", cards=cards)
+        subsets = read("subsets", largest=LARGEST_MAX_TAGS)
+        keep("report/detailed_images")
+        wrong = read("wrong_predictions", column=told_by(run), most=_NAMES)
+        images = table_of_images(run)
+        examples = read("examples", hard=HARD, easy=EASY, images=images)
+    finally:
+        warehouse.close()
+
+    names = mode_tags.group_by("mode_id").agg(pl.col("name").sort().alias("tag_names"))
+    modes = modes.join(names, on="mode_id", how="left").sort("place")
+    total_images, total_errors = int(classes["images"].sum()), int(classes["errors"].sum())
+    in_order = classes.sort("mode_errors", "errors", "class_name", descending=[True, True, False])
+    return Report(
+        format=FORMAT,
+        version=__version__,
+        search=Search(
+            run_id=run.run_id,
+            counted_run_id=run.counted_run_id,
+            created_at=run.created_at.isoformat(timespec="seconds") + "Z",
+            version=run.version,
+            sources=dict(run.sources),
+            options=json.loads(run.options.to_json()),
+            row_counts=dict(run.row_counts),
+            seconds=round(sum(run.seconds.values()), 3),
+            warnings=tuple(run.warnings),
+            note=run.note,
+        ),
+        headline=Headline(
+            failure_modes=summary.modes,
+            near_duplicates=summary.hidden,
+            classes=classes.height,
+            images=total_images,
+            errors=total_errors,
+            accuracy=1 - total_errors / total_images if total_images else None,
+            mode_errors=int(classes["mode_errors"].sum()),
+            cover=_rows(Pick, summary.cover.sort("rank")),
+            complete=summary.complete,
+        ),
+        modes=_rows(Mode, modes),
+        cards=_cards(run, detailed, subsets, wrong, examples),
+        classes=_rows(ClassRow, in_order),
+        told_by=told_by(run),
+        unseen=_unseen(run),
+    )
+
+
+def _cards(
+    run: Run,
+    detailed: pl.DataFrame,
+    subsets: pl.DataFrame,
+    wrong: pl.DataFrame,
+    examples: pl.DataFrame,
+) -> tuple[Card, ...]:
+    """Put the rows of all cards on theirs."""
+    catalog = run.backend.current_catalog
+    # In a file called prime.duckdb, the catalog must stand before the schema.
+    schema = f"{queries.identifier(catalog)}.prime" if catalog.lower() == "prime" else "prime"
+    copy = queries.find("report/images_to_copy")
+
+    def grouped(rows: pl.DataFrame) -> dict[int, pl.DataFrame]:
+        parts = rows.partition_by("card", as_dict=True, maintain_order=True)
+        return {key[0]: part for key, part in parts.items()}
+
+    subsets_of = grouped(subsets.sort("card", "tag_count", "tags", "images", "errors"))
+    wrong = wrong.sort("card", "images", "name", descending=[False, True, False], nulls_last=True)
+    examples = examples.sort("card", "error", "place", descending=[False, True, False])
+    wrong_of, examples_of = grouped(wrong), grouped(examples)
+    found = []
+    for card, mode_id in detailed.sort("card").select("card", "mode_id").iter_rows():
+        guesses, shown = wrong_of.get(card), examples_of.get(card)
+        found.append(
+            Card(
+                mode_id=mode_id,
+                subsets=_rows(Subset, subsets_of[card]),
+                wrong_predictions=() if guesses is None else _rows(WrongPrediction, guesses),
+                names=0 if guesses is None else int(guesses["names"][0]),
+                examples=()
+                if shown is None
+                else _rows(Example, shown.with_columns(pl.col("error") == 1)),
+                sql=copy.render(schema=schema, run_id=run.run_id, mode_id=mode_id) + ";",
+            )
+        )
+    return tuple(found)
+
+
+def _unseen(run: Run) -> Unseen | None:
+    validation = run.validation
+    if validation is None:
+        return None
+    row = validation.summary.to_polars().row(0, named=True)
+    names = [field.name for field in dataclasses.fields(Unseen)]
+    return Unseen(
+        sentence=validation.sentence(),
+        sources=dict(validation.sources),
+        where=validation.where,
+        images=validation.images,
+        min_unseen_images=validation.min_unseen_images,
+        tolerance=validation.tolerance,
+        warnings=tuple(validation.warnings),
+        **{name: _plain(row[name]) for name in names if name in row},
+    )
+
+
+def _rows(kind: Any, rows: pl.DataFrame) -> tuple[Any, ...]:
+    """Return one object for each row, from the columns that are called like its fields."""
+    names = [field.name for field in dataclasses.fields(kind)]
+    return tuple(kind(*map(_plain, row)) for row in rows.select(names).iter_rows())
+
+
+def _plain(value: Any) -> Any:
+    """Leave out what JSON cannot say, and make lists as fixed as the rest."""
+    if isinstance(value, list):
+        return tuple(value)
+    return None if isinstance(value, float) and not math.isfinite(value) else value
