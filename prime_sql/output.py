@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import math
+import os
 import re
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Self
 
 import polars as pl
 from rich import box
@@ -80,18 +86,127 @@ def check_file(path: Path) -> Path:
 
 def write(rows: pl.DataFrame, path: Path) -> None:
     """Write the rows to a ``.parquet``, ``.csv`` or ``.json`` file, whole or not at all."""
-    partial = path.with_name(f"{path.name}.partial")
+    with Files() as files:
+        files.write(rows, path)
+        files.publish()
+
+
+def write_text(text: str, path: Path) -> None:
+    """Write a text, whole or not at all: yesterday's file stays until today's is complete."""
+    with Files() as files:
+        files.write(text, path)
+        files.publish()
+
+
+class Files:
+    """Files that appear whole, and together: written beside their places, then renamed.
+
+    Leaving the block without `publish` leaves every place as it was.
+    """
+
+    def __init__(self) -> None:
+        self._partial: dict[Path, Path] = {}  # by the file's place
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for partial in self._partial.values():
+            partial.unlink(missing_ok=True)
+
+    def write(self, content: pl.DataFrame | str, path: Path) -> None:
+        """Write rows (in the form that the ending asks for) or a text beside `path`.
+
+        Raises
+        ------
+        WarehouseError
+            When the folder or the disk does not take it.
+        """
+        with _writing(path):
+            place = path.resolve()  # what a symbolic link points to, so that it stays a link
+            if place.exists() and not place.is_file() and not place.is_dir():
+                # A pipe or a device has no place beside it, and must not become a file.
+                with place.open("wb") as file:
+                    _put(content, file, path.suffix.lower())
+                return
+            partial = self._partial[place] = beside(place)
+            with partial.open("wb") as file:
+                _put(content, file, path.suffix.lower())
+                file.flush()
+                os.fsync(file.fileno())  # else a crash may leave the new name on an empty file
+            if place.is_file():
+                shutil.copymode(place, partial)
+
+    def publish(self) -> None:
+        """Give all files their names.
+
+        Raises
+        ------
+        WarehouseError
+            When a place has become a folder; then no file is renamed.
+        """
+        for place in self._partial:
+            if place.is_dir():
+                raise WarehouseError(f"cannot write {place}: it is a folder")
+        for place in list(self._partial):
+            with _writing(place):
+                self._partial[place].replace(place)
+                del self._partial[place]
+                _sync_folder(place.parent)
+
+
+def beside(place: Path) -> Path:
+    """Return a name in the folder of `place` for what will take that name once it is complete.
+
+    What processes that were killed left there is removed.
+    """
+    for leftover in place.parent.glob(f".{glob.escape(place.name)}.*.partial*"):
+        process = leftover.name.removeprefix(f".{place.name}.").partition("-")[0]
+        if process.isdecimal() and not _is_running(int(process)):
+            leftover.unlink(missing_ok=True)
+    return place.with_name(f".{place.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}.partial")
+
+
+def _is_running(process: int) -> bool:
     try:
-        if path.suffix.lower() == ".parquet":
-            rows.write_parquet(partial)
-        else:
-            form = Format(path.suffix.lower()[1:])
-            partial.write_text(render(rows, form) + "\n", encoding="utf-8", newline="\n")
-        partial.replace(path)
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # somebody else's
+        return True
+    return True
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise WarehouseError(f"cannot write {path}: {error.strerror or error}") from error
+    except pl.exceptions.PolarsError as error:
+        raise WarehouseError(f"cannot write {path}: {error}") from error
+
+
+def _put(content: pl.DataFrame | str, file: IO[bytes], ending: str) -> None:
+    if isinstance(content, pl.DataFrame):
+        if ending == ".parquet":
+            content.write_parquet(file)
+            return
+        content = render(content, Format(ending[1:])) + "\n"
+    # What UTF-8 has no bytes for, such as half of a surrogate pair in a file's name.
+    file.write(content.encode("utf-8", errors="backslashreplace"))
+
+
+def _sync_folder(folder: Path) -> None:
+    """Keep the new names through a crash, where the system can."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # not every file system syncs folders
+            os.fsync(descriptor)
     finally:
-        partial.unlink(missing_ok=True)
+        os.close(descriptor)
 
 
 def show_summary(summary: Summary, console: Console, *, rest: str = "") -> None:

@@ -6,11 +6,9 @@ which times it, shows it to `on_sql` and names the step when the engine refuses 
 
 from __future__ import annotations
 
-import glob
 import os
 import re
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -23,7 +21,7 @@ from ibis.backends import BaseBackend
 from ibis.backends.duckdb import Backend
 from ibis.expr.types import Table
 
-from prime_sql import queries
+from prime_sql import output, queries
 from prime_sql.errors import PrimeSqlError, WarehouseError
 
 Destination: TypeAlias = "str | os.PathLike[str] | Backend | None"
@@ -244,11 +242,7 @@ class Database:
                 f"{self.path} is gone but its {name}.wal is still there, and would be taken for "
                 "part of the new file; remove it or bring the file back"
             )
-        for leftover in folder.glob(f".{glob.escape(name)}.*.partial*"):
-            process = leftover.name.removeprefix(f".{name}.").partition("-")[0]
-            if process.isdecimal() and not _is_running(int(process)):
-                leftover.unlink(missing_ok=True)
-        return folder / f".{name}.{os.getpid()}-{uuid.uuid4().hex[:8]}.partial"
+        return output.beside(self._place)
 
     @property
     def is_new(self) -> bool:
@@ -279,16 +273,6 @@ class Database:
         if self._partial is not None:
             for leftover in (self._partial, self._partial.with_name(self._partial.name + ".wal")):
                 leftover.unlink(missing_ok=True)
-
-
-def _is_running(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:  # somebody else's
-        return True
-    return True
 
 
 def _usable(backend: BaseBackend) -> Backend:

@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+import os
+import subprocess
 from datetime import date
 from decimal import Decimal
 
@@ -303,15 +305,62 @@ def test_files_that_cannot_be_written_are_refused_beforehand(tmp_path, name):
         output.check_file(tmp_path / name)
 
 
-def test_a_file_that_fails_leaves_what_was_there(hostile, tmp_path, monkeypatch):
-    path = tmp_path / "rows.csv"
+@pytest.mark.parametrize("name", ["rows.parquet", "rows.csv", "rows.json"])
+def test_on_a_full_disk_the_file_that_was_there_stays(small_disk, name):
+    path = small_disk / name
     path.write_text("before")
-
-    def full(*args, **kwargs):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(output, "render", full)
-    with pytest.raises(WarehouseError, match=r"cannot write .*rows.csv: No space left on device"):
-        output.write(hostile, path)
+    rows = pl.DataFrame({"image_id": [f"{number * 7919 % 1_000_003:x}" for number in range(10**6)]})
+    with pytest.raises(WarehouseError, match=f"cannot write .*{name}: .*No space left on device"):
+        output.write(rows, path)
     assert path.read_text() == "before"
-    assert [other.name for other in tmp_path.iterdir()] == ["rows.csv"]
+    assert [other.name for other in small_disk.iterdir()] == [name]
+
+
+def test_files_that_belong_together_appear_together(tmp_path, small_disk):
+    first, last = tmp_path / "report.html", small_disk / "rows.csv"
+    first.write_text("before")
+    with output.Files() as files:
+        files.write("after", first)
+        assert first.read_text() == "before"
+        with pytest.raises(WarehouseError, match="No space left on device"):
+            files.write("x" * 2**21, last)
+    assert first.read_text() == "before"
+    assert [*tmp_path.iterdir(), *small_disk.iterdir()] == [first]
+    with output.Files() as files:
+        files.write("after", first)
+        files.write("rows", last)
+        files.publish()
+    assert (first.read_text(), last.read_text()) == ("after", "rows")
+    assert [*tmp_path.iterdir(), *small_disk.iterdir()] == [first, last]
+
+
+def test_a_link_stays_a_link_and_the_file_keeps_its_mode(tmp_path):
+    file, link = tmp_path / "2024.html", tmp_path / "latest.html"
+    file.write_text("before")
+    file.chmod(0o604)
+    link.symlink_to(file.name)
+    output.write_text("after", link)
+    assert link.is_symlink()
+    assert file.read_text() == "after"
+    assert file.stat().st_mode & 0o777 == 0o604
+
+
+def test_a_pipe_is_written_into(tmp_path):
+    pipe = tmp_path / "report.txt"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    output.write_text("after", pipe)
+    assert os.read(reader, 100) == b"after"
+    os.close(reader)
+    assert pipe.is_fifo()
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path):
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    leftover = tmp_path / f".rows.csv.{dead.pid}-1a2b.partial"
+    busy = tmp_path / f".rows.csv.{os.getpid()}-1a2b.partial"
+    for file in (leftover, busy):
+        file.write_text("half")
+    output.write_text("whole", tmp_path / "rows.csv")
+    assert sorted(tmp_path.iterdir()) == [busy, tmp_path / "rows.csv"]

@@ -12,7 +12,8 @@ import typer
 import prime_sql as ps
 from prime_sql import rank
 from prime_sql.cli.app import RESULTS, Command, Db, Quiet, RunOption, app, reports_errors, say
-from prime_sql.errors import OptionError, WarehouseError
+from prime_sql.errors import OptionError
+from prime_sql.output import write_text
 from prime_sql.report import CARDS
 
 
@@ -90,7 +91,7 @@ def report(
     if output is None:
         sys.stdout.write(text)
         return
-    _write(text, output)
+    write_text(text, output)
     if not quiet:
         modes = len(collected.modes)
         many = "" if modes == 1 else "s"
@@ -115,16 +116,3 @@ def _form(file: Path | None, form: Form | None, db: Path) -> Form:
     if file.exists() and db.exists() and file.samefile(db):
         raise OptionError(f"cannot write {file}: it is the database")
     return form
-
-
-def _write(text: str, file: Path) -> None:
-    """Write the file whole or not at all: yesterday's stays until today's is complete."""
-    partial = file.with_name(f"{file.name}.partial")
-    try:
-        # What UTF-8 has no bytes for, such as half of a surrogate pair in a file's name.
-        partial.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
-        partial.replace(file)
-    except OSError as error:
-        raise WarehouseError(f"cannot write {file}: {error.strerror or error}") from error
-    finally:
-        partial.unlink(missing_ok=True)
