@@ -263,6 +263,8 @@ def show_runs(runs: pl.DataFrame, console: Console) -> None:
         of("options", "min_drop", pl.Float64),
         of("sources", "predictions", pl.String),
     )
+    if runs["job"].is_not_null().any():
+        brief = brief.insert_column(2, runs["job"])
     show(brief, console)
 
 

@@ -32,6 +32,8 @@ def publish(
     counted_run_id: int | None,
     warehouse: Warehouse,
     checked: Checked | None = None,
+    *,
+    job: str | None = None,
 ) -> int:
     """Append the session's relations to schema ``prime`` in one transaction.
 
@@ -48,6 +50,8 @@ def publish(
         for a run that counted also ``outcomes``, ``vocabulary`` and ``tagged``.
     checked
         Describes the session's ``verdicts`` on unseen data, where there are any.
+    job
+        Name of the job that made the run, or None.
 
     Returns
     -------
@@ -66,6 +70,8 @@ def publish(
         if first:
             script("tables")
             make_tables(warehouse)
+        else:
+            script("later_columns")
         latest = f"select coalesce(max(run_id), 0) from {warehouse.schema}.runs"
         run_id = int(warehouse.execute("publish", latest)[0][0]) + 1
         if counted_run_id is None:
@@ -101,5 +107,6 @@ def publish(
             note=note,
             row_counts=json.dumps(loaded.rows),
             seconds=json.dumps({step: round(s, 4) for step, s in warehouse.seconds.items()}),
+            job=job,
         )
     return run_id

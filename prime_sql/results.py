@@ -36,11 +36,13 @@ class Run(StoredRun):
         max_tags: int | None = None,
         min_tag_images: int | None = None,
         max_q: float | None = None,
+        job: str | None = None,
         on_sql: OnSql | None = None,
     ) -> Run:
         """Return a new run with other thresholds, answered from the stored counts.
 
-        The result equals a new search with these options; thresholds left out stay as they are.
+        The result equals a new search with these options; thresholds left out stay as they are. The
+        new run is of no job, unless one is named.
 
         Raises
         ------
@@ -58,7 +60,7 @@ class Run(StoredRun):
             "max_q": max_q,
         }
         changes = {name: value for name, value in changes.items() if value is not None}
-        return refilter(self, on_sql=on_sql, **changes)
+        return refilter(self, job=job, on_sql=on_sql, **changes)
 
     def chance(self, *, on_sql: OnSql | None = None) -> Relation:
         """Return how sure each failure mode is, the least likely by chance first.

@@ -14,7 +14,7 @@ from typing import Any
 
 from prime_sql import counting, inputs, validate
 from prime_sql.counting import count_tag_sets
-from prime_sql.errors import StoredCountsError
+from prime_sql.errors import OptionError, StoredCountsError
 from prime_sql.inputs import Inputs
 from prime_sql.options import LARGEST_MAX_TAGS, Options
 from prime_sql.publish import publish
@@ -76,6 +76,7 @@ def search(
     score: str = Options.score,
     min_score: float | None = Options.min_score,
     wide: bool = Options.wide,
+    job: str | None = None,
     on_sql: OnSql | None = None,
     on_progress: OnProgress | None = None,
 ) -> Run:
@@ -107,6 +108,9 @@ def search(
         `find` and checked on the unseen images where it is `check`; see `Run.validation`.
     image_id, label, prediction, tag, score, min_score, wide
         What the columns are called, and how tags are read.
+    job
+        Name of the job that makes the run, kept in ``runs``: runs of one job and the same options
+        are compared with each other, wherever their tables came from; see `Run.previous`.
     on_sql
         Called with a `Statement` after every statement.
     on_progress
@@ -160,6 +164,7 @@ def search(
         min_score=min_score,
         wide=wide,
     )
+    _check_job(job)
 
     if options.check is not None:
         predictions, tags = read_twice(predictions), read_twice(tags)
@@ -176,16 +181,19 @@ def search(
             unseen = validate.check(predictions, tags, options, warehouse, part=options.check)
             steps.end(unseen.images)
         steps.start("publish")
-        run_id = publish(options, loaded, note, None, warehouse, unseen)
+        run_id = publish(options, loaded, note, None, warehouse, unseen, job=job)
         steps.end(loaded.rows["failure_modes"])
         return run_id
 
     return _run(into, on_sql, on_progress, _step_count(options), count_and_publish)
 
 
-def refilter(run: Run, *, on_sql: OnSql | None = None, **changes: Any) -> Run:
+def refilter(
+    run: Run, *, job: str | None = None, on_sql: OnSql | None = None, **changes: Any
+) -> Run:
     """Ask the stored counts of `run` for other thresholds; see `Run.refilter`."""
     options = run.options.replace(**changes)
+    _check_job(job)
     # The counts of a refiltered run are narrower than those that it came from.
     counted = Run(run.backend, run.counted_run_id)
 
@@ -198,9 +206,14 @@ def refilter(run: Run, *, on_sql: OnSql | None = None, **changes: Any) -> Run:
         }
         _stored_counts(counted, options, warehouse)
         note = _select_modes(options, loaded, warehouse, steps, counted=False)
-        return publish(options, loaded, note, run.counted_run_id, warehouse)
+        return publish(options, loaded, note, run.counted_run_id, warehouse, job=job)
 
     return _run(run.backend, on_sql, None, 1, select_and_publish, path=run.path)
+
+
+def _check_job(job: str | None) -> None:
+    if job is not None and (not isinstance(job, str) or not job.strip()):
+        raise OptionError(f"job must be non-empty text, got {job!r}")
 
 
 def _run(

@@ -54,6 +54,8 @@ class StoredRun:
         Where predictions and tags came from.
     counted_run_id
         The run that counted: itself, or the one that `refilter` asked.
+    job
+        Name of the job that made it, or None.
     backend
         The Ibis connection that the relations live on.
     path
@@ -88,6 +90,7 @@ class StoredRun:
         self.sources: dict[str, str] = json.loads(record[-1]["sources"])
         self.warnings: list[str] = json.loads(record[-1]["warnings"])
         self.row_counts: dict[str, int] = json.loads(record[-1]["row_counts"])
+        self.job: str | None = record[-1]["job"]
         self.seconds: dict[str, float] = json.loads(record[-1]["seconds"])
 
     def __repr__(self) -> str:
@@ -278,6 +281,7 @@ RUN_SCHEMA: dict[str, Any] = {
     "note": pl.String,
     "row_counts": pl.String,
     "seconds": pl.String,
+    "job": pl.String,
 }
 
 
@@ -289,6 +293,8 @@ def records(backend: Backend, run_id: int | None) -> list[dict[str, Any]]:
     table = backend.table("runs", database=place).order_by("run_id")
     if run_id is not None:
         table = table.filter(table.run_id == run_id)
+    if "job" not in table.columns:  # the next run that is stored adds it
+        table = table.mutate(job=ibis.null("string"))
     try:
         return list(table.select(*RUN_SCHEMA).to_pyarrow().to_pylist())
     except (duckdb.Error, ibis.common.exceptions.IbisError) as error:

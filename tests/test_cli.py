@@ -349,6 +349,7 @@ def test_search_has_a_flag_for_every_option_with_its_default():
         "predictions",
         "tags",
         "db",
+        "job",
         "from_run",
         "format_",
         "output_",
@@ -440,6 +441,7 @@ def test_every_flag_reaches_the_search(monkeypatch, name):
     )
     assert given.pop("on_sql") is None
     assert given.pop("on_progress") is None
+    assert given.pop("job") is None
     assert Options(**given) == Options(**values)
     assert Options(**given) != Options()
 

@@ -224,6 +224,14 @@ def search(
             rich_help_panel=RESULTS,
         ),
     ] = None,
+    job: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Keep this name with the run: runs of one job are compared with each other.",
+            rich_help_panel=RESULTS,
+        ),
+    ] = None,
     from_run: Annotated[
         str | None,
         typer.Option(
@@ -284,7 +292,13 @@ def search(
                 one = {**given, "where": condition}
                 runs[name] = opened.enter_context(
                     ps.search(
-                        predictions, tags, into=db, on_sql=on_sql, on_progress=on_progress, **one
+                        predictions,
+                        tags,
+                        into=db,
+                        job=job,
+                        on_sql=on_sql,
+                        on_progress=on_progress,
+                        **one,
                     )
                 )
             rows = of_models(runs)
@@ -302,13 +316,19 @@ def search(
                     if context.get_parameter_source(name).name == "COMMANDLINE"  # type: ignore[union-attr]
                 }
                 stored = opened.enter_context(_stored_run(from_run, db, predictions, chosen))
-                run = stored.refilter(on_sql=on_sql, **chosen)
+                run = stored.refilter(job=job, on_sql=on_sql, **chosen)
             elif predictions is None or tags is None:
                 raise OptionError("give PREDICTIONS and TAGS, or --from-run with --db")
             else:
                 run = opened.enter_context(
                     ps.search(
-                        predictions, tags, into=db, on_sql=on_sql, on_progress=on_progress, **given
+                        predictions,
+                        tags,
+                        into=db,
+                        job=job,
+                        on_sql=on_sql,
+                        on_progress=on_progress,
+                        **given,
                     )
                 )
         modes = run.failure_modes.to_polars()

@@ -14,7 +14,8 @@ create table if not exists {{ schema }}.runs (
     warnings varchar not null,
     note varchar,
     row_counts varchar not null,
-    seconds varchar not null
+    seconds varchar not null,
+    job varchar
 );
 comment on table {{ schema }}.runs is 'One row for each complete search';
 comment on column {{ schema }}.runs.run_id is 'Number of the run in this database, from 1';
@@ -28,6 +29,7 @@ comment on column {{ schema }}.runs.warnings is 'What was odd about the input, J
 comment on column {{ schema }}.runs.note is 'Why there are no failure modes, where there are none';
 comment on column {{ schema }}.runs.row_counts is 'Rows by table, JSON object';
 comment on column {{ schema }}.runs.seconds is 'Seconds by step, JSON object';
+comment on column {{ schema }}.runs.job is 'Name of the job that made the run, or null';
 
 create table if not exists {{ schema }}.classes (
     run_id integer not null,

@@ -10,6 +10,7 @@
 -- parameter note: why there are no failure modes, or none
 -- parameter row_counts: JSON
 -- parameter seconds: JSON
+-- parameter job: name of the job that made it, or none
 insert into {{ schema }}.runs values (
     {{ run_id }},
     {{ counted_run_id }},
@@ -21,5 +22,6 @@ insert into {{ schema }}.runs values (
     {{ warnings | literal }},
     {{ note | literal }},
     {{ row_counts | literal }},
-    {{ seconds | literal }}
+    {{ seconds | literal }},
+    {{ job | literal }}
 )
