@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -24,6 +26,32 @@ _PUBLISHED = (
     "failure_mode_tags",
 )
 
+COMPLETE = "complete"
+UNPUBLISHED = "unpublished"
+
+
+@dataclass(frozen=True)
+class Record:
+    """What the row of a run in ``runs`` says that the search does not find out.
+
+    Attributes
+    ----------
+    job
+        Name of the job that made it, or None.
+    status
+        `COMPLETE`; or `UNPUBLISHED` until its job has published what it makes of the run.
+    options, sources
+        In the place of those that were used, where these hold what is not to be stored.
+    hide
+        What is done to warnings and notes, for the same reason.
+    """
+
+    job: str | None = None
+    status: str = COMPLETE
+    options: Options | None = None
+    sources: dict[str, str] | None = None
+    hide: Callable[[str], str] = str
+
 
 def publish(
     options: Options,
@@ -33,7 +61,7 @@ def publish(
     warehouse: Warehouse,
     checked: Checked | None = None,
     *,
-    job: str | None = None,
+    record: Record | None = None,
 ) -> int:
     """Append the session's relations to schema ``prime`` in one transaction.
 
@@ -50,14 +78,15 @@ def publish(
         for a run that counted also ``outcomes``, ``vocabulary`` and ``tagged``.
     checked
         Describes the session's ``verdicts`` on unseen data, where there are any.
-    job
-        Name of the job that made the run, or None.
+    record
+        What else is to be said of it.
 
     Returns
     -------
     int
         The run_id: the next number in the database.
     """
+    record = record or Record()
     with warehouse.transaction():
 
         def script(name: str, **values: Any) -> None:
@@ -83,7 +112,7 @@ def publish(
         if first:
             script("views", largest=LARGEST_MAX_TAGS)
         if checked is not None:
-            store(checked, run_id, warehouse)
+            store(checked.shown(record.sources, record.hide), run_id, warehouse)
         stored = Stored(run_id, counted_run_id or run_id, options)
         eligible = chance.fill(warehouse, stored, q_values=options.max_q is not None)
         if eligible is not None and options.max_q is not None:
@@ -101,12 +130,13 @@ def publish(
             counted_run_id=counted_run_id or run_id,
             created_at=datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S.%f"),
             version=__version__,
-            options=options.to_json(),
-            sources=json.dumps(loaded.sources),
-            warnings=json.dumps(loaded.warnings),
-            note=note,
+            status=record.status,
+            options=(record.options or options).to_json(),
+            sources=json.dumps(record.sources or loaded.sources),
+            warnings=json.dumps([record.hide(warning) for warning in loaded.warnings]),
+            note=None if note is None else record.hide(note),
             row_counts=json.dumps(loaded.rows),
             seconds=json.dumps({step: round(s, 4) for step, s in warehouse.seconds.items()}),
-            job=job,
+            job=record.job,
         )
     return run_id

@@ -17,7 +17,7 @@ from prime_sql.counting import count_tag_sets
 from prime_sql.errors import OptionError, StoredCountsError
 from prime_sql.inputs import Inputs
 from prime_sql.options import LARGEST_MAX_TAGS, Options
-from prime_sql.publish import publish
+from prime_sql.publish import Record, publish
 from prime_sql.results import Run
 from prime_sql.sources import read_twice, reading
 from prime_sql.warehouse import Database, Destination, OnSql, Warehouse, is_made
@@ -165,7 +165,44 @@ def search(
         wide=wide,
     )
     _check_job(job)
+    work = _searching(predictions, tags, options, Record(job=job))
+    return _run(into, on_sql, on_progress, _step_count(options), work)
 
+
+def search_with(
+    predictions: Any,
+    tags: Any,
+    options: Options,
+    *,
+    into: Destination = None,
+    record: Record,
+    min_unseen_images: int = validate.MIN_UNSEEN_IMAGES,
+    tolerance: float = validate.TOLERANCE,
+    on_sql: OnSql | None = None,
+    on_progress: OnProgress | None = None,
+) -> Run:
+    """Search with options that are made already; see `search`.
+
+    Parameters
+    ----------
+    record
+        What is stored of the run beside what it finds.
+    min_unseen_images, tolerance
+        Of the check on the part `options.check`; see `Run.validate`.
+    """
+    work = _searching(predictions, tags, options, record, min_unseen_images, tolerance)
+    return _run(into, on_sql, on_progress, _step_count(options), work)
+
+
+def _searching(
+    predictions: Any,
+    tags: Any,
+    options: Options,
+    record: Record,
+    min_unseen_images: int = validate.MIN_UNSEEN_IMAGES,
+    tolerance: float = validate.TOLERANCE,
+) -> Callable[[Warehouse, _Steps], int]:
+    """Return the work of a search, which returns the run_id."""
     if options.check is not None:
         predictions, tags = read_twice(predictions), read_twice(tags)
 
@@ -178,14 +215,22 @@ def search(
         unseen = None
         if options.check is not None:
             steps.start("unseen data")
-            unseen = validate.check(predictions, tags, options, warehouse, part=options.check)
+            unseen = validate.check(
+                predictions,
+                tags,
+                options,
+                warehouse,
+                part=options.check,
+                min_unseen_images=min_unseen_images,
+                tolerance=tolerance,
+            )
             steps.end(unseen.images)
         steps.start("publish")
-        run_id = publish(options, loaded, note, None, warehouse, unseen, job=job)
+        run_id = publish(options, loaded, note, None, warehouse, unseen, record=record)
         steps.end(loaded.rows["failure_modes"])
         return run_id
 
-    return _run(into, on_sql, on_progress, _step_count(options), count_and_publish)
+    return count_and_publish
 
 
 def refilter(
@@ -206,7 +251,7 @@ def refilter(
         }
         _stored_counts(counted, options, warehouse)
         note = _select_modes(options, loaded, warehouse, steps, counted=False)
-        return publish(options, loaded, note, run.counted_run_id, warehouse, job=job)
+        return publish(options, loaded, note, run.counted_run_id, warehouse, record=Record(job=job))
 
     return _run(run.backend, on_sql, None, 1, select_and_publish, path=run.path)
 

@@ -6,7 +6,9 @@ and stores the verdicts.
 
 from __future__ import annotations
 
+import dataclasses
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -102,6 +104,15 @@ class Checked:
     tolerance: float
     images: int
     warnings: list[str]
+
+    def shown(self, sources: dict[str, str] | None, hide: Callable[[str], str]) -> Checked:
+        """Return a copy without what is not to be stored; see `publish.Record`."""
+        return dataclasses.replace(
+            self,
+            sources=sources or self.sources,
+            condition=None if self.condition is None else hide(self.condition),
+            warnings=[hide(warning) for warning in self.warnings],
+        )
 
 
 def validate(

@@ -21,7 +21,7 @@ comment on table {{ schema }}.runs is 'One row for each complete search';
 comment on column {{ schema }}.runs.run_id is 'Number of the run in this database, from 1';
 comment on column {{ schema }}.runs.counted_run_id is 'The run that counted: itself, or the one whose stored counts it asked again';
 comment on column {{ schema }}.runs.created_at is 'When the run was published, UTC';
-comment on column {{ schema }}.runs.status is 'complete: a run is stored whole or not at all';
+comment on column {{ schema }}.runs.status is 'complete, or unpublished where the job that made it did not finish: its outputs were not published, and no run is compared with it';
 comment on column {{ schema }}.runs.version is 'Version of prime_sql';
 comment on column {{ schema }}.runs.options is 'All options of the search, JSON object';
 comment on column {{ schema }}.runs.sources is 'Where predictions and tags came from, JSON object, without credentials';

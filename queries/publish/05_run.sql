@@ -3,6 +3,7 @@
 -- parameter run_id: the run
 -- parameter counted_run_id: the run whose counts it rests on
 -- parameter created_at: UTC
+-- parameter status: complete, or unpublished until its job has published what it makes of it
 -- parameter version: of prime_sql
 -- parameter options: JSON
 -- parameter sources: JSON
@@ -15,7 +16,7 @@ insert into {{ schema }}.runs values (
     {{ run_id }},
     {{ counted_run_id }},
     cast({{ created_at | literal }} as timestamp),
-    'complete',
+    {{ status | literal }},
     {{ version | literal }},
     {{ options | literal }},
     {{ sources | literal }},
