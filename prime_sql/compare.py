@@ -86,12 +86,12 @@ def compare(a: Run, b: Run, *, on_sql: OnSql | None = None) -> Relation:
     the run that found it, so that on new images some of its recovery is chance.
     """
     _check(a, b)
-    with_tags = pa.concat_tables([_mode_tags(a), _mode_tags(b)])
-    counts = [_counts(run, with_tags, on_sql) for run in (a, b)]
+    with_tags = pa.concat_tables([mode_tags(a), mode_tags(b)])
+    counted = [counts(run, with_tags, on_sql) for run in (a, b)]
     warehouse = Warehouse(a.backend, on_sql)
     try:
-        _load(warehouse, "wanted", with_tags)
-        for name, table in zip(("counts_a", "counts_b"), counts, strict=True):
+        load_wanted(warehouse, with_tags)
+        for name, table in zip(("counts_a", "counts_b"), counted, strict=True):
             warehouse.create_from(name, ibis.memtable(table))
         _step(
             warehouse,
@@ -136,27 +136,40 @@ def _check(a: Run, b: Run) -> None:
         )
 
 
-def _mode_tags(run: Run) -> pa.Table:
+def mode_tags(run: Run) -> pa.Table:
+    """Return the tags of the failure modes of a run, one row for each mode and tag."""
     return run.sql(queries.find("compare/mode_tags").render()).to_arrow()
 
 
-def _counts(run: Run, with_tags: pa.Table, on_sql: OnSql | None) -> pa.Table:
-    """Count the wanted modes where the run lives, so that only counts leave its database."""
+def counts(run: Run, with_tags: pa.Table, on_sql: OnSql | None) -> pa.Table:
+    """Count images and errors of modes in a run, whether it found them or not.
+
+    They are counted where the run lives, so that only counts leave its database.
+
+    Parameters
+    ----------
+    run
+        The run to count in.
+    with_tags
+        Rows of `mode_tags`, of any runs that mean the same by a class.
+    on_sql
+        Called with a `Statement` after every statement.
+    """
     warehouse = Warehouse(run.backend, on_sql)
     try:
-        _load(warehouse, "wanted", with_tags)
-        counts = queries.find("compare/counts").render(largest=LARGEST_MAX_TAGS)
+        load_wanted(warehouse, with_tags)
+        sql = queries.find("compare/counts").render(largest=LARGEST_MAX_TAGS)
         scope = run.scope("vocabulary", "tagged")
-        warehouse.create("counts", f"with {scope}\nselect * from (\n{counts}\n)")
+        warehouse.create("counts", f"with {scope}\nselect * from (\n{sql}\n)")
         return warehouse.backend.table("counts").to_pyarrow()
     finally:
         warehouse.close()
 
 
-def _load(warehouse: Warehouse, name: str, with_tags: pa.Table) -> None:
-    """Keep the modes of both runs, each once."""
-    warehouse.create_from(f"{name}_twice", ibis.memtable(with_tags))
-    warehouse.create(name, f"select distinct * from {name}_twice")
+def load_wanted(warehouse: Warehouse, with_tags: pa.Table) -> None:
+    """Fill ``wanted`` of a session: the modes of several runs, each once."""
+    warehouse.create_from("wanted_twice", ibis.memtable(with_tags))
+    warehouse.create("wanted", "select distinct * from wanted_twice")
 
 
 def _step(warehouse: Warehouse, name: str, **values: object) -> None:

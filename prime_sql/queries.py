@@ -243,6 +243,8 @@ _FOLDERS = {
     "sweep": "A grid of thresholds, from the counts of one run: `prime-sql sweep`, `run.sweep(…)`.",
     "compare": "Two runs, mode by mode: 01 and 02 run where each run lives, then 03 to 06 on what "
     "they counted. `prime-sql compare`, `ps.compare(a, b)`.",
+    "history": "The failure modes of a run through those before it, counted by 02 of `compare`: "
+    "`prime-sql history`, `run.history()`.",
     "pick": "Act: 01 to 08 find images to label (`prime-sql pick`, `run.pick(MODE_ID, POOL)`), "
     "20 to 25 weigh images to train on (`prime-sql weights`, `run.weights(…)`).",
     "report": "A report, from the stored tables: 03 to 07 for the failure modes with a card, the "

@@ -434,6 +434,60 @@ class Run(StoredRun):
 
         return sweep(self, min_images=min_images, min_drop=min_drop)
 
+    @property
+    def previous(self) -> Run | None:
+        """The run that this one is compared with, or None where it is the first.
+
+        It is the latest earlier one in the database of the same job and the same options; of runs
+        without a job, the latest one without a job whose predictions came from the same place.
+        """
+        from prime_sql.history import previous  # the two modules need each other
+
+        return previous(self)
+
+    @property
+    def changes(self) -> Relation | None:
+        """What changed since the previous run: rows of `compare`, or None without such a run.
+
+        The previous run is A, this one is B.
+        """
+        from prime_sql.history import changes
+
+        return changes(self)
+
+    def history(self, runs: int = 10, *, on_sql: OnSql | None = None) -> Relation:
+        """Follow the failure modes through the last runs that this one is compared with.
+
+        They are those of this run, and those of the previous run that are gone. They are counted
+        in every run, also where they were no failure modes.
+
+        Parameters
+        ----------
+        runs
+            How many runs, this one included; fewer where there are fewer.
+        on_sql
+            Called with a `Statement` after every statement.
+
+        Returns
+        -------
+        Relation
+            place (of the mode, from 1, in the order of `changes`), status (since the previous run:
+            new, persisting, fixed or undecided, see `compare`; null without one), mode_id,
+            class_name, tags, tag_count, run_id, created_at (of that run), is_mode (whether it was a
+            failure mode there); images, errors, accuracy, class_accuracy and accuracy_drop there.
+            One row for each mode and run, by place and run_id. Where the class was missing all
+            numbers are null; where a tag was not frequent in it, those of the images with the tags
+            are; on no images the accuracy is.
+
+        Raises
+        ------
+        OptionError
+            When `runs` is no such number.
+        """
+        from prime_sql.history import history
+
+        return history(self, runs, on_sql)
+
     def pick(
         self,
         mode_id: str,
