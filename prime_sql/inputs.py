@@ -65,7 +65,7 @@ def load(
     """
     inputs = Inputs({"predictions": describe(predictions), "tags": describe(tags)})
     conditions = {
-        name: _condition(name, getattr(options, name), warehouse.dialect)
+        name: parse_condition(name, getattr(options, name), warehouse.dialect)
         for name in ("error", "where")
     }
     # Both sources are read before any step, whose temporary relations might share their names.
@@ -105,12 +105,13 @@ def _columns_of(conditions: Conditions) -> set[str]:
     }
 
 
-def _has_subquery(conditions: Conditions) -> bool:
+def has_subquery(conditions: Conditions) -> bool:
+    """Return whether any of the conditions asks a table of its own."""
     return any(condition and condition.find(sge.Query) for condition in conditions.values())
 
 
 def _wanted_predictions(options: Options, conditions: Conditions) -> Wanted:
-    if _has_subquery(conditions):
+    if has_subquery(conditions):
         return Wanted()  # whose columns a subquery names is the engine's to find out
     named = {options.image_id, options.label, options.prediction, *options.group_by}
     if options.split is not None:
@@ -171,7 +172,7 @@ def _load_predictions(
         if name not in standard and name not in taken:
             selected[name] = _column(source, name, "predictions", "--group-by")
         group_by.append(name if name in selected else taken[name])
-    whole = _has_subquery(conditions)
+    whole = has_subquery(conditions)
     present = {name.lower() for name in selected}
     for name in table.columns:
         if name.lower() not in present and (whole or name.lower() in mentioned):
@@ -212,7 +213,14 @@ def _load_predictions(
     _check_predictions(options, inputs, warehouse, set(selected))
 
 
-def _condition(name: str, text: str | None, dialect: str) -> sge.Expression | None:
+def parse_condition(name: str, text: str | None, dialect: str) -> sge.Expression | None:
+    """Return the option `name` as the one SQL condition that it is, or None where it is none.
+
+    Raises
+    ------
+    OptionError
+        When it is no SQL condition.
+    """
     if text is None:
         return None
     try:
