@@ -4,6 +4,7 @@ __version__ = "0.1.0"
 
 from prime_sql.answers import Relation
 from prime_sql.compare import compare
+from prime_sql.compile import compile
 from prime_sql.errors import (
     InputError,
     InstallError,
@@ -40,6 +41,7 @@ __all__ = [
     "Validation",
     "WarehouseError",
     "compare",
+    "compile",
     "open_run",
     "runs",
     "search",

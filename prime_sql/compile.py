@@ -139,7 +139,7 @@ def _header(options: Options, predictions: str, tags: str, dialect: str) -> str:
 def _steps(options: Options, tables: dict[str, str], dialect: str) -> Iterator[tuple[str, str]]:
     """Yield the name and the SQL of every step, in DuckDB's dialect."""
 
-    def step(query: str, name: str = "", **values: Any) -> tuple[str, str]:
+    def step(query: str, name: str = "", /, **values: Any) -> tuple[str, str]:
         found = queries.find(query)
         return name or found.name, found.render(**values)
 
@@ -308,7 +308,7 @@ def _translated(sql: str, dialect: str) -> str:
             for function in ("MD5", "TO_HEX", "LOWER"):
                 binary = sge.Anonymous(this=function, expressions=[binary])
             hashed.replace(binary)
-    return tree.sql(dialect, pretty=True, unsupported_level=sqlglot.ErrorLevel.RAISE)
+    return str(tree.sql(dialect, pretty=True, unsupported_level=sqlglot.ErrorLevel.RAISE))
 
 
 def _indented(sql: str) -> str:

@@ -249,6 +249,8 @@ _FOLDERS = {
     "20 to 25 weigh images to train on (`prime-sql weights`, `run.weights(…)`).",
     "report": "A report, from the stored tables: 03 to 07 for the failure modes with a card, the "
     "others for all. `prime-sql report`, `run.report()`.",
+    "compile": "The search as one SELECT (`prime-sql compile`): 01 and 02 read the tables, then "
+    "come 01 to 14 of `search`, then 03.",
     "duckdb/search": "Faster plans on DuckDB for the files of the same name: bit strings in the "
     "place of rows. Same tag sets, same counts.",
 }

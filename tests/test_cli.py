@@ -26,6 +26,7 @@ from typer.testing import CliRunner
 
 import prime_sql as ps
 from prime_sql import cli
+from prime_sql.cli import definition
 from prime_sql.cli.app import RESULTS
 from prime_sql.options import Options
 from tests import data
@@ -515,10 +516,10 @@ def test_help_is_readable(command):
         headings = re.findall(r"^(\S.*):$", text, re.MULTILINE)
         assert headings == [
             "Arguments",
-            cli.search.MODE,
-            cli.search.CLASS,
+            definition.MODE,
+            definition.CLASS,
             cli.search.UNSEEN,
-            cli.search.COLUMNS,
+            definition.COLUMNS,
             RESULTS,
             cli.search.MODELS,
             "Options",

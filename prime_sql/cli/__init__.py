@@ -4,6 +4,6 @@ from prime_sql.cli.app import app, main
 
 # In the order of the help.
 from prime_sql.cli import search, top, report, chance, validate, explain  # isort: skip  # noqa: F401
-from prime_sql.cli import compare, pick, ask, vision, demo  # isort: skip  # noqa: F401
+from prime_sql.cli import compare, pick, ask, compile, vision, demo  # isort: skip  # noqa: F401
 
 __all__ = ["app", "main"]

@@ -25,6 +25,26 @@ from prime_sql.cli.app import (
     shows_table,
     watched,
 )
+from prime_sql.cli.definition import (
+    COLUMNS,
+    MODE,
+    Error,
+    GroupBy,
+    ImageId,
+    Label,
+    MaxAbsent,
+    MaxTags,
+    MinDrop,
+    MinImages,
+    MinScore,
+    MinTagImages,
+    Necessity,
+    Prediction,
+    Score,
+    TagColumn,
+    Where,
+    numbers,
+)
 from prime_sql.cli.models import check as check_models
 from prime_sql.cli.models import conditions, of_models, show_models
 from prime_sql.cli.top import Top
@@ -33,11 +53,8 @@ from prime_sql.errors import OptionError
 from prime_sql.options import METHODS, Options
 
 # Sections of the help.
-MODE = "What a failure mode is"
-CLASS = "What a class is, and an error"
 UNSEEN = "Unseen data"
 MODELS = "Several models"
-COLUMNS = "Columns of the tables"
 
 # What --from-run can change; everything else decides what was counted.
 THRESHOLDS = ("max_tags", "min_images", "min_drop", "necessity", "min_tag_images", "max_q")
@@ -73,41 +90,12 @@ def search(
             show_default=False,
         ),
     ] = None,
-    max_tags: Annotated[
-        int, typer.Option(help="Largest tag set, 1 to 6.", rich_help_panel=MODE)
-    ] = Options.max_tags,
-    min_images: Annotated[
-        int, typer.Option(help="Fewest images that carry all its tags.", rich_help_panel=MODE)
-    ] = Options.min_images,
-    min_drop: Annotated[
-        float,
-        typer.Option(
-            help="Smallest drop of accuracy below the class's, a fraction.", rich_help_panel=MODE
-        ),
-    ] = Options.min_drop,
-    necessity: Annotated[
-        str,
-        typer.Option(
-            metavar="B2,B3,…",
-            help="How much accuracy rises at least when any one of 2, 3, … tags is left out.",
-            rich_help_panel=MODE,
-        ),
-    ] = ",".join(f"{margin:g}" for margin in Options.necessity),
-    min_tag_images: Annotated[
-        int | None,
-        typer.Option(
-            help="A tag counts in a class from so many images on; --min-images if left out.",
-            rich_help_panel=MODE,
-        ),
-    ] = Options.min_tag_images,
-    max_absent: Annotated[
-        int,
-        typer.Option(
-            metavar="N",
-            help='How many tags of a set may be absent ones, as in "not water".',
-            rich_help_panel=MODE,
-        ),
-    ] = Options.max_absent,
+    max_tags: MaxTags = Options.max_tags,
+    min_images: MinImages = Options.min_images,
+    min_drop: MinDrop = Options.min_drop,
+    necessity: Necessity = ",".join(f"{margin:g}" for margin in Options.necessity),
+    min_tag_images: MinTagImages = Options.min_tag_images,
+    max_absent: MaxAbsent = Options.max_absent,
     max_q: Annotated[
         float | None,
         typer.Option(
@@ -140,31 +128,9 @@ def search(
             rich_help_panel=MODE,
         ),
     ] = False,
-    group_by: Annotated[
-        str,
-        typer.Option(
-            metavar="COLUMN[,COLUMN]",
-            help="The columns whose values make the class: label, prediction (false positives) "
-            "or any others.",
-            rich_help_panel=CLASS,
-        ),
-    ] = ",".join(Options.group_by),
-    error: Annotated[
-        str | None,
-        typer.Option(
-            metavar="SQL",
-            help="Condition for a wrong prediction; label <> prediction if left out.",
-            rich_help_panel=CLASS,
-        ),
-    ] = Options.error,
-    where: Annotated[
-        str | None,
-        typer.Option(
-            metavar="SQL",
-            help="Condition on the predictions, as in \"split = 'test'\".",
-            rich_help_panel=CLASS,
-        ),
-    ] = Options.where,
+    group_by: GroupBy = ",".join(Options.group_by),
+    error: Error = Options.error,
+    where: Where = Options.where,
     split: Annotated[
         str | None,
         typer.Option(
@@ -189,27 +155,12 @@ def search(
             rich_help_panel=UNSEEN,
         ),
     ] = Options.check,
-    image_id: Annotated[
-        str,
-        typer.Option(metavar="COLUMN", help="The image, in both tables.", rich_help_panel=COLUMNS),
-    ] = Options.image_id,
-    label: Annotated[
-        str, typer.Option(metavar="COLUMN", help="The label.", rich_help_panel=COLUMNS)
-    ] = Options.label,
-    prediction: Annotated[
-        str, typer.Option(metavar="COLUMN", help="The prediction.", rich_help_panel=COLUMNS)
-    ] = Options.prediction,
-    tag: Annotated[
-        str,
-        typer.Option(metavar="COLUMN", help="The tag, or a list of tags.", rich_help_panel=COLUMNS),
-    ] = Options.tag,
-    score: Annotated[
-        str, typer.Option(metavar="COLUMN", help="The tag's score.", rich_help_panel=COLUMNS)
-    ] = Options.score,
-    min_score: Annotated[
-        float | None,
-        typer.Option(help="Leave out tags with a lower score.", rich_help_panel=COLUMNS),
-    ] = Options.min_score,
+    image_id: ImageId = Options.image_id,
+    label: Label = Options.label,
+    prediction: Prediction = Options.prediction,
+    tag: TagColumn = Options.tag,
+    score: Score = Options.score,
+    min_score: MinScore = Options.min_score,
     wide: Annotated[
         bool,
         typer.Option(
@@ -281,7 +232,7 @@ def search(
         for name, value in context.params.items()
         if name in Options.__dataclass_fields__
     }
-    given["necessity"] = _numbers(necessity)
+    given["necessity"] = numbers(necessity)
     if models is not None:
         if from_run is not None or predictions is None or tags is None:
             raise OptionError("--models searches tables: give PREDICTIONS and TAGS, no --from-run")
@@ -361,12 +312,3 @@ def _stored_run(
                 f"--{flag} changes what is counted; leave --from-run out to count again"
             )
     return ps.open_run(db, None if from_run == "latest" else int(from_run), read_only=False)
-
-
-def _numbers(text: str) -> tuple[float, ...]:
-    try:
-        return tuple(float(part) for part in text.split(","))
-    except ValueError as error:
-        raise OptionError(
-            f"necessity must be numbers such as 0.1,0.05,0.025, got {text!r}"
-        ) from error

@@ -1,0 +1,207 @@
+"""The search as one SELECT: executed on DuckDB, parsed and looked at for the other engines."""
+
+import subprocess
+import sys
+
+import duckdb
+import polars as pl
+import pytest
+import sqlglot
+import sqlglot.expressions as sge
+from hypothesis import HealthCheck, given, settings
+from polars.testing import assert_frame_equal
+
+import prime_sql as ps
+from prime_sql.compile import DIALECTS
+from tests import data
+from tests.test_cli import fail, succeed
+from tests.test_search import options as some_options
+from tests.test_search import tables as some_tables
+
+pytestmark = pytest.mark.filterwarnings("ignore::prime_sql.InputWarning")
+
+TABLES = {
+    "predictions": pl.DataFrame(data.PREDICTIONS),
+    "tags": pl.DataFrame(data.TAGS),
+}
+
+
+def ask(statement, **tables):
+    """Run the statement where no prime_sql is: on a DuckDB that holds the tables."""
+    with duckdb.connect() as con:
+        con.execute("create schema marts")
+        for name, frame in tables.items():
+            con.register("frame", frame)
+            con.execute(f"create table {name.replace('__', '.')} as from frame")
+        return con.sql(statement).pl()
+
+
+def check(statement, run, **tables):
+    answer = ask(statement, **tables)
+    modes = run.failure_modes.to_polars()
+    assert_frame_equal(answer, modes.select(answer.columns), check_row_order=False)
+    assert answer["excess_errors"].is_sorted(descending=True)
+    return answer
+
+
+CASES = [
+    {},
+    {"max_absent": 1},
+    {"max_tags": 1, "group_by": ("prediction",)},
+    {"group_by": ("region", "label"), "where": "split = 'test'", "min_images": 2},
+    {"error": "prediction <> label and region = 'north'", "min_tag_images": 5},
+    {"min_score": 0.55},
+]
+
+
+@pytest.mark.parametrize("options", CASES)
+def test_the_rows_are_those_of_a_search(options):
+    options = {**data.OPTIONS, **options}
+    with ps.search(*TABLES.values(), **options) as run:
+        answer = check(ps.compile("predictions", "tags", **options), run, **TABLES)
+    assert answer.height
+    if options == data.OPTIONS:
+        assert set(answer["tags"]) == {"black + hang", "snow", "toy"}
+        assert answer.columns[:4] == ["mode_id", "class_name", "tags", "tag_count"]
+
+
+@pytest.mark.thorough
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@given(tables=some_tables(), options=some_options())
+def test_the_rows_are_those_of_a_search_on_any_tables(tables, options):
+    predictions = pl.DataFrame(tables[0], schema=["image_id", "label", "prediction"], orient="row")
+    tags = pl.DataFrame(tables[1], schema=["image_id", "tag"], orient="row")
+    with ps.search(predictions, tags, **options) as run:
+        statement = ps.compile("predictions", "tags", **options)
+        check(statement, run, predictions=predictions, tags=tags)
+
+
+def test_tables_and_columns_of_other_names():
+    names = {"image_id": "File Name", "label": "truth", "prediction": "guess", "region": 'a"b'}
+    predictions = TABLES["predictions"].rename(names)
+    tags = TABLES["tags"].rename({"image_id": "File Name", "tag": "KEYWORD"})
+    options = {
+        **data.OPTIONS,
+        "image_id": "File Name",
+        "label": "truth",
+        "prediction": "guess",
+        "tag": "KEYWORD",
+        "where": """ "a""b" = 'north' and guess is not null""",
+    }
+    # Tables that are called like steps of the search.
+    statement = ps.compile("marts.classes", "marts.candidates_1", **options)
+    with ps.search(predictions, tags, **options) as run:
+        check(statement, run, marts__classes=predictions, marts__candidates_1=tags)
+
+
+def test_blank_tags_and_odd_scores_count_as_in_a_search():
+    more = [
+        {"image_id": "img-000", "tag": blank, "score": 1.0} for blank in ("", "  ", "\t\n\r ", None)
+    ]
+    more += [{"image_id": f"img-{n:03}", "tag": "odd", "score": float("nan")} for n in range(30)]
+    tags = pl.concat([TABLES["tags"], pl.DataFrame(more, schema=TABLES["tags"].schema)])
+    options = {**data.OPTIONS, "min_score": 0.1}
+    with ps.search(TABLES["predictions"], tags, **options) as run:
+        statement = ps.compile("predictions", "tags", **options)
+        check(statement, run, predictions=TABLES["predictions"], tags=tags)
+
+
+def test_files_are_read_where_they_lie(tmp_path):
+    for name, frame in TABLES.items():
+        frame.write_parquet(tmp_path / f"it's {name}.parquet")
+    files = [str(tmp_path / f"it's {name}.parquet") for name in TABLES]
+    with ps.search(*files, **data.OPTIONS) as run:
+        check(ps.compile(*files, **data.OPTIONS), run)
+
+
+def test_text_in_braces_is_dbts():
+    statement = ps.compile("{{ ref('predictions') }}", "{{ source('marts', 'tags') }}")
+    assert "from {{ ref('predictions') }} as p\n" in statement
+    assert "from {{ source('marts', 'tags') }} as g\n" in statement
+    assert statement.count("{{") == 2  # none in the comments, which dbt would render
+    # dbt puts a table of this name there, which no step must be called.
+    filled = statement.replace("{{ ref('predictions') }}", "predictions")
+    ask(filled.replace("{{ source('marts', 'tags') }}", "tags"), **TABLES)
+
+
+def test_the_command_prints_the_statement():
+    options = [f"--{name.replace('_', '-')}={value}" for name, value in data.OPTIONS.items()]
+    text = succeed("compile", "predictions", "tags", *options).stdout
+    assert text == ps.compile("predictions", "tags", **data.OPTIONS)
+    assert ask(text, **TABLES).height == len(data.MODES)
+
+
+# Other engines ------------------------------------------------------------------------------------
+
+OPTIONS = {
+    "max_tags": 3,
+    "max_absent": 1,
+    "label": "truth",
+    "group_by": ("camera", "label"),
+    "where": "split = 'test'",
+    "min_score": 0.5,
+}
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_the_statement_is_one_select_of_the_dialect(dialect):
+    text = ps.compile("marts.predictions", "marts.tags", dialect=dialect, **OPTIONS)
+    (select,) = sqlglot.parse(text, read=dialect, error_level=sqlglot.ErrorLevel.RAISE)
+    assert isinstance(select, sge.Select)
+    assert dialect in text.splitlines()[0]
+    # Lists, lambdas, QUALIFY, FILTER, IF NOT EXISTS …: none of what some engine lacks.
+    lacking = (sge.Array, sge.Lambda, sge.Qualify, sge.Filter, sge.Explode, sge.Struct)
+    assert not list(select.find_all(*lacking))
+    assert not [join for join in select.find_all(sge.Join) if join.args.get("using")]
+    tables = {table.sql() for table in select.find_all(sge.Table)}
+    names = {cte.alias for cte in select.find_all(sge.CTE)}
+    read = {table.partition(" ")[0] for table in tables} - names
+    assert {table.lower() for table in read} == {"marts.predictions", "marts.tags"}
+
+
+def test_what_sqlglot_leaves_is_mended():
+    postgres = ps.compile("p", "t", dialect="postgres")
+    assert 'ORDER BY tag COLLATE "C"' in postgres  # whatever the language of the database
+    trino = ps.compile("p", "t", dialect="trino")
+    assert trino.count("TO_HEX(MD5(TO_UTF8(") + trino.count("MD5(\n") == 9
+    assert "MD5(class_name)" not in trino
+    for dialect in ("bigquery", "trino"):
+        assert "TO_HEX(" in ps.compile("p", "t", dialect=dialect)  # hashes are bytes there
+    snowflake = ps.compile("p", "t", dialect="snowflake")
+    assert "CAST(label AS " in snowflake  # quoted, it would not find LABEL
+
+
+def test_names_keep_what_the_user_means():
+    text = ps.compile('"Marts".Predictions', "t", dialect="snowflake", label="Truth", tag="TAG")
+    assert '"Marts".Predictions AS p' in text
+    assert 'p."Truth" AS label' in text
+    assert "g.TAG AS VARCHAR" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["p", "t", "--dialect", "postgers"], "Did you mean 'postgres'?"),
+        (["select 1", "t"], "'select 1' is not the name of a table"),
+        (["p; drop table x", "t"], "is not the name of a table"),
+        (["p", "read_csv('t.csv')"], "is not the name of a table"),
+        (["p as q", "t"], "is not the name of a table"),
+        (["p.parquet", "t", "--dialect", "snowflake"], "snowflake reads no file 'p.parquet'"),
+        (["p", "t", "--where", "split ="], "where is not an SQL condition"),
+        (["p", "t", "--where", "image_id in (select x from y)"], "a subquery reads"),
+        (["p", "t", "--min-drop", "2"], "min_drop must be between 0.001 and 1"),
+    ],
+)
+def test_bad_usage(arguments, message):
+    assert message in fail("compile", *arguments)
+
+
+@pytest.mark.parametrize("options", [{"wide": True}, {"max_q": 0.05}, {"method": "greedy"}])
+def test_what_one_select_cannot(options):
+    with pytest.raises(ps.OptionError, match=r"compile"):
+        ps.compile("p", "t", **options)
+
+
+def test_no_torch_and_no_connection_is_needed():
+    code = "import sys, prime_sql as ps; ps.compile('p', 't'); assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
