@@ -302,11 +302,16 @@ def connect_file(path: Path, *, read_only: bool = False) -> Backend:
         raise _cannot_open(path, error) from error
     # DuckDB opens a Parquet or CSV file as a database in memory with a view of it, where results
     # would be lost.
-    stored = "select path from duckdb_databases() where database_name = current_database()"
-    if backend.raw_sql(stored).fetchall() == [(None,)]:
+    if is_in_memory(backend):
         backend.disconnect()
         raise _no_database(path)
     return backend
+
+
+def is_in_memory(backend: Backend) -> bool:
+    """Return whether the database ends with its connection."""
+    stored = "select path from duckdb_databases() where database_name = current_database()"
+    return list(backend.raw_sql(stored).fetchall()) == [(None,)]
 
 
 def is_made(backend: Backend) -> bool:
