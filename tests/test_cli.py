@@ -482,6 +482,8 @@ def test_bad_usage_is_one_message_and_status_2(folder, arguments, message):
         (["sql", "nope.duckdb", "select 1"], "there is no database nope.duckdb"),
         (["sql", "predictions.parquet", "select 1"], "is not a DuckDB database"),
         (["sql", ".", "select 1"], "is a folder"),
+        (["sql", "runs.duckdb", "nope.sql"], "cannot read nope.sql: "),
+        (["sql", "runs.duckdb", "select * from nope.sql"], "nope"),
         (["runs", "nope.duckdb"], "there is no database nope.duckdb"),
         (["sql", "runs.duckdb", "select 1", "--run", "9"], "no run 9; `prime-sql runs` lists them"),
         (["sql", "runs.duckdb", "select 1", "--run", "9" * 20], "no run 9999"),
@@ -613,6 +615,14 @@ def test_sql_means_the_latest_run_or_the_one_named(folder):
     assert succeed(*query, "--run", 1).stdout == "n\n3\n"
     both = "select run_id, count(*) as n from prime.failure_modes group by all order by all"
     assert succeed("sql", "runs.duckdb", both, "--format", "csv").stdout == "run_id,n\n1,3\n2,2\n"
+
+
+def test_sql_reads_the_query_from_a_file(folder):
+    path = folder / "how many.sql"
+    path.write_text("-- how many?\nselect count(*) as n\nfrom failure_modes;\n", encoding="utf-8")
+    for name in ("how many.sql", path):
+        assert succeed("sql", "runs.duckdb", name, "--format", "csv").stdout == "n\n2\n"
+    path.unlink()
 
 
 def test_sql_in_every_form(folder):

@@ -30,6 +30,7 @@ from prime_sql.errors import QueryError
     prime-sql sql prime.duckdb "describe failure_modes"
     prime-sql sql prime.duckdb "from prime.failure_modes" --format csv
     prime-sql sql prime.duckdb "from image_problems"
+    prime-sql sql prime.duckdb cost_of_failure_modes.sql -o cost.csv
     """,
 )
 @reports_errors
@@ -39,8 +40,9 @@ def sql(
         str,
         typer.Argument(
             metavar="QUERY",
-            help="An SQL query. failure_modes, failure_mode_tags, failure_mode_images, classes and "
-            "tag_sets mean one run; prime.failure_modes and so on hold all runs.",
+            help="An SQL query, or a file.sql that holds one. failure_modes, failure_mode_tags, "
+            "failure_mode_images, classes and tag_sets mean one run; prime.failure_modes and so on "
+            "hold all runs.",
         ),
     ],
     run: RunOption = None,
@@ -50,7 +52,18 @@ def sql(
     """Answer an SQL query over the tables of a run."""
     if output_ is not None:
         output.check_file(output_)
-    emit(ps.sql(db, query, run), format_, output_)
+    emit(ps.sql(db, _text_of(query), run), format_, output_)
+
+
+def _text_of(query: str) -> str:
+    """Return the query; where it is the name of an SQL file, what the file holds."""
+    # A query may end so, too: select * from old.sql.
+    if not query.endswith(".sql") or (" " in query and not Path(query).is_file()):
+        return query
+    try:
+        return Path(query).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise QueryError(f"cannot read {query}: {error}") from error
 
 
 @app.command(cls=Command)
