@@ -17,6 +17,7 @@ from prime_sql.errors import (
 from prime_sql.explain import Explanation
 from prime_sql.inputs import InputWarning
 from prime_sql.options import Options
+from prime_sql.prune import prune
 from prime_sql.report import Report
 from prime_sql.results import Run, open_run, runs, sql
 from prime_sql.search import Progress, search
@@ -43,6 +44,7 @@ __all__ = [
     "compare",
     "compile",
     "open_run",
+    "prune",
     "runs",
     "search",
     "sql",

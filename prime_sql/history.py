@@ -7,7 +7,7 @@ predictions came from the same place. Each function stands behind a method of `R
 from __future__ import annotations
 
 import json
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from typing import Any
 
 import ibis
@@ -17,11 +17,14 @@ from prime_sql import queries
 from prime_sql.answers import Relation
 from prime_sql.compare import compare, counts, load_wanted, mode_tags
 from prime_sql.options import Options, whole_number
+from prime_sql.publish import UNPUBLISHED
 from prime_sql.results import Run
 from prime_sql.stored import records
 from prime_sql.warehouse import OnSql, Warehouse
 
 RUNS = 10
+STATUSES = ("new", "persisting", "fixed", "undecided")
+_BARS = "▁▂▃▄▅▆▇█"
 
 
 def series(record: dict[str, Any]) -> Hashable:
@@ -32,10 +35,14 @@ def series(record: dict[str, Any]) -> Hashable:
 
 
 def comparable(run: Run) -> list[int]:
-    """Return the numbers of the runs that `run` is compared with, and its own, in order."""
+    """Return the numbers of the runs that `run` is compared with, and its own, in order.
+
+    What a job never published, nobody has seen: no run is compared with it.
+    """
     earlier = [each for each in records(run.backend, None) if each["run_id"] <= run.run_id]
     own = series(earlier[-1])
-    return [each["run_id"] for each in earlier if series(each) == own]
+    before = [each for each in earlier[:-1] if each["status"] != UNPUBLISHED]
+    return [*(each["run_id"] for each in before if series(each) == own), run.run_id]
 
 
 def previous(run: Run) -> Run | None:
@@ -87,3 +94,11 @@ def history(run: Run, runs: int = RUNS, on_sql: OnSql | None = None) -> Relation
 def _opened(run: Run, run_id: int) -> Run:
     """Return another run on the connection of `run`."""
     return Run(run.backend, run_id, path=run.path)
+
+
+def sparkline(accuracies: Iterable[float | None]) -> str:
+    """Return accuracies as a line of bars, ▁ for 0 and █ for 1; where there is none, a dot."""
+    return "".join(
+        "·" if accuracy is None else _BARS[min(int(accuracy * len(_BARS)), len(_BARS) - 1)]
+        for accuracy in accuracies
+    )

@@ -77,6 +77,17 @@ def check_file(path: Path) -> Path:
     """
     if path.suffix.lower() not in (".parquet", ".csv", ".json"):
         raise OptionError(f"cannot write {path}: name a file that ends in .parquet, .csv or .json")
+    return check_place(path)
+
+
+def check_place(path: Path) -> Path:
+    """Return `path` when its folder is there, and it is none itself.
+
+    Raises
+    ------
+    OptionError
+        When not; checked before the work, so that none is lost.
+    """
     if not path.absolute().parent.is_dir():
         raise OptionError(f"cannot write {path}: the folder {path.parent} does not exist")
     if path.is_dir():
@@ -96,6 +107,18 @@ def write_text(text: str, path: Path) -> None:
     with Files() as files:
         files.write(text, path)
         files.publish()
+
+
+def append_text(text: str, path: Path) -> None:
+    """Add a text to the end of a file, which is made if need be.
+
+    Raises
+    ------
+    WarehouseError
+        When the folder or the disk does not take it.
+    """
+    with _writing(path), path.open("ab") as file:
+        _put(text, file, "")
 
 
 class Files:

@@ -245,6 +245,7 @@ _FOLDERS = {
     "they counted. `prime-sql compare`, `ps.compare(a, b)`.",
     "history": "The failure modes of a run through those before it, counted by 02 of `compare`: "
     "`prime-sql history`, `run.history()`.",
+    "gate": "Which failure modes are a reason to stop? `--fail-on`, `prime-sql gate`.",
     "pick": "Act: 01 to 08 find images to label (`prime-sql pick`, `run.pick(MODE_ID, POOL)`), "
     "20 to 25 weigh images to train on (`prime-sql weights`, `run.weights(…)`).",
     "report": "A report, from the stored tables: 03 to 07 for the failure modes with a card, the "

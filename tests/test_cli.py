@@ -360,6 +360,9 @@ def test_search_has_a_flag_for_every_option_with_its_default():
         "models",
         "missed",
         "model",
+        "fail_on",
+        "junit",
+        "summary",
     }
     for name, default in defaults.items():
         flag = flags[name]
@@ -387,6 +390,9 @@ def test_search_in_python_has_the_same_options_with_the_same_defaults():
         "models",
         "missed",
         "model",
+        "fail_on",
+        "junit",
+        "summary",
     }
     for name, field in Options.__dataclass_fields__.items():
         assert signature[name].default == field.default
@@ -524,6 +530,7 @@ def test_help_is_readable(command):
             definition.COLUMNS,
             RESULTS,
             cli.search.MODELS,
+            cli.gate.GATES,
             "Options",
             "Examples",
         ]

@@ -1,9 +1,10 @@
-"""The command line: thin, one function a command; exit 0 done, 2 bad usage or bad data."""
+"""The command line: thin, one function a command; exit 0 done, 1 a gate tripped, 2 bad data."""
 
 from prime_sql.cli.app import app, main
 
 # In the order of the help.
 from prime_sql.cli import search, top, report, chance, validate, explain  # isort: skip  # noqa: F401
-from prime_sql.cli import compare, pick, ask, compile, vision, demo  # isort: skip  # noqa: F401
+from prime_sql.cli import compare, history, gate, pick, ask  # isort: skip  # noqa: F401
+from prime_sql.cli import compile, vision, demo  # isort: skip  # noqa: F401
 
 __all__ = ["app", "main"]

@@ -19,8 +19,9 @@ from prime_sql.cli.app import (
     app,
     emit,
     reports_errors,
+    say,
 )
-from prime_sql.errors import QueryError
+from prime_sql.errors import OptionError, QueryError
 
 
 @app.command(
@@ -66,17 +67,76 @@ def _text_of(query: str) -> str:
         raise QueryError(f"cannot read {query}: {error}") from error
 
 
-@app.command(cls=Command)
+RETENTION = "Deleting old runs"  # section of a command's help
+
+
+@app.command(
+    cls=Command,
+    epilog="""
+    prime-sql runs prime.duckdb
+    prime-sql runs prime.duckdb --prune --keep 30 --dry-run
+    prime-sql runs prime.duckdb --prune --keep 30 --job nightly
+    """,
+)
 @reports_errors
-def runs(db: Db, format_: FormatOption = None, output_: OutputOption = None) -> None:
-    """List the runs of a database.
+def runs(
+    db: Db,
+    job: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The runs of this job only.")
+    ] = None,
+    prune: Annotated[
+        bool,
+        typer.Option(
+            "--prune",
+            help="Delete old runs, and list those that went.",
+            rich_help_panel=RETENTION,
+        ),
+    ] = False,
+    keep: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="How many of the runs that are compared with each other stay: those of one job "
+            "with the same options.",
+            rich_help_panel=RETENTION,
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="Delete nothing; list what would go.", rich_help_panel=RETENTION
+        ),
+    ] = False,
+    format_: FormatOption = None,
+    output_: OutputOption = None,
+) -> None:
+    """List the runs of a database, or delete old ones.
 
     When, on what, with which thresholds, and how many failure modes were found; for programs
     (--format, --output) everything that is recorded.
     """
     if output_ is not None:
         output.check_file(output_)
-    emit(ps.runs(db), format_, output_, show=output.show_runs, why_none=f"{db} holds no run.")
+    if not prune:
+        if keep is not None or dry_run:
+            raise OptionError("--keep and --dry-run are about --prune: give it, too")
+        rows = ps.runs(db)
+        if job is not None:
+            rows = rows.filter(pl.col("job") == job)
+        of = "" if job is None else f" of job {job}"
+        why_none = f"{db} holds no run{of}."
+        emit(rows, format_, output_, show=output.show_runs, why_none=why_none)
+        return
+    if keep is None:
+        raise OptionError("--prune deletes: say how many runs stay, as in --keep 30")
+    before = db.stat().st_size if db.is_file() else 0
+    gone = ps.prune(db, keep=keep, job=job, dry_run=dry_run)
+    why_none = f"Nothing to delete: no run has {keep:,} later ones that it is compared with."
+    emit(gone, format_, output_, show=output.show_runs, why_none=why_none)
+    if gone.height:
+        many = f"{gone.height:,} run{'' if gone.height == 1 else 's'}"
+        size = f"{before / 1e6:,.1f} MB, now {db.stat().st_size / 1e6:,.1f} MB"
+        say(f"Would delete {many}." if dry_run else f"Deleted {many}; {db} had {size}.")
 
 
 @app.command(

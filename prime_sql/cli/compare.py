@@ -24,6 +24,7 @@ from prime_sql.cli.app import (
     reports_errors,
     watched,
 )
+from prime_sql.history import STATUSES
 
 
 @app.command(
@@ -64,10 +65,7 @@ def compare(
 def show(changes: pl.DataFrame, console: Console) -> None:
     """Print what a reader compares at a glance, under how many there are of each status."""
     counts = dict(changes["status"].value_counts().iter_rows())
-    title = ", ".join(
-        f"{counts.get(status, 0):,} {status}"
-        for status in ("new", "persisting", "fixed", "undecided")
-    )
+    title = ", ".join(f"{counts.get(status, 0):,} {status}" for status in STATUSES)
     points = [
         (pl.col(name) * 100).round(0).cast(pl.Int64)
         for name in ("accuracy_a", "accuracy_b", "change_low", "change_high")

@@ -45,6 +45,7 @@ from prime_sql.cli.definition import (
     Where,
     numbers,
 )
+from prime_sql.cli.gate import FailOn, Junit, Summary, asked
 from prime_sql.cli.models import check as check_models
 from prime_sql.cli.models import conditions, of_models, show_models
 from prime_sql.cli.top import Top
@@ -68,6 +69,7 @@ THRESHOLDS = ("max_tags", "min_images", "min_drop", "necessity", "min_tag_images
     prime-sql search predictions.parquet tags.parquet --where "split = 'test'" -o modes.csv
     prime-sql search predictions.parquet tags.parquet --split split --find train --check test
     prime-sql search --db prime.duckdb --from-run latest --min-drop 0.4
+    prime-sql search predictions.parquet tags.parquet --db prime.duckdb --job nightly --fail-on new
     """,
 )
 @reports_errors
@@ -210,6 +212,9 @@ def search(
             rich_help_panel=MODELS,
         ),
     ] = "model",
+    fail_on: FailOn = None,
+    junit: Junit = None,
+    summary: Summary = None,
     top: Top = rank.TOP,
     format_: FormatOption = None,
     output_: OutputOption = None,
@@ -227,6 +232,14 @@ def search(
         raise OptionError(f"--missed does not go with {other}")
     if missed and method != "greedy":
         raise OptionError("--missed is about a greedy search; add --method greedy")
+    wanted = asked(fail_on, junit, summary)
+    for gate in wanted.gates:
+        if gate.needs_previous and db is None:
+            raise OptionError(f"the gate {gate.text!r} is about the previous run: give --db")
+        if gate.needs_validation and check is None:
+            raise OptionError(
+                f"the gate {gate.text!r} is about unseen data: give --split, --find and --check"
+            )
     given = {
         name: value
         for name, value in context.params.items()
@@ -234,6 +247,11 @@ def search(
     }
     given["necessity"] = numbers(necessity)
     if models is not None:
+        if fail_on or summary is not None:
+            raise OptionError(
+                "gates and summaries are of one run: judge those of --models with "
+                "prime-sql gate DB --run N"
+            )
         if from_run is not None or predictions is None or tags is None:
             raise OptionError("--models searches tables: give PREDICTIONS and TAGS, no --from-run")
         with ExitStack() as opened, watched(quiet, verbose) as (on_sql, on_progress):
@@ -296,6 +314,7 @@ def search(
             say(run.validation.sentence(), console=out)
         if db is not None and not quiet:
             say(f"Run {run.run_id} is in {db}.")
+        wanted.judge(run, quiet=quiet)
 
 
 def _stored_run(

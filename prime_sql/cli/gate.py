@@ -1,0 +1,108 @@
+"""``prime-sql gate``, and the gates of ``prime-sql search``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import prime_sql as ps
+from prime_sql import gates, output
+from prime_sql.cli.app import Command, Db, Quiet, RunOption, app, reports_errors, say
+from prime_sql.errors import OptionError
+
+GATES = "Gates"  # section of a command's help
+
+FailOn = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--fail-on",
+        metavar="new|SQL",
+        help="Exit with status 1 where a failure mode is new since the previous run, or meets a "
+        'condition such as "accuracy_drop > 0.4 and images >= 50". Undecided ones never do. May '
+        "be repeated.",
+        rich_help_panel=GATES,
+        show_default=False,
+    ),
+]
+Junit = Annotated[
+    Path | None,
+    typer.Option(
+        "--junit",
+        metavar="FILE",
+        help="Write what the gates say as JUnit XML.",
+        rich_help_panel=GATES,
+        show_default=False,
+    ),
+]
+Summary = Annotated[
+    Path | None,
+    typer.Option(
+        "--summary",
+        metavar="FILE",
+        help="Append the failure modes and what the gates say as GitHub-flavoured Markdown, as in "
+        '--summary "$GITHUB_STEP_SUMMARY".',
+        rich_help_panel=GATES,
+        show_default=False,
+    ),
+]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The gates of a command, and where their outcomes go."""
+
+    gates: list[gates.Gate]
+    junit: Path | None
+    summary: Path | None
+
+    def judge(self, run: ps.Run, *, quiet: bool = False) -> None:
+        """Say what the gates say of a run, write it, and exit with status 1 where one tripped."""
+        outcomes = gates.judge(run, self.gates)
+        for outcome in outcomes:
+            if outcome.tripped or outcome.note is not None or not quiet:
+                style = "bold red" if outcome.tripped else "yellow" if outcome.note else "bold"
+                say("\n".join(outcome.lines()), label="Gate", style=style)
+        if self.junit is not None:
+            output.write_text(gates.junit(run, outcomes), self.junit)
+        if self.summary is not None:
+            output.append_text(gates.markdown(run, outcomes), self.summary)
+        if any(outcome.tripped for outcome in outcomes):
+            raise typer.Exit(1)
+
+
+def asked(fail_on: list[str] | None, junit: Path | None, summary: Path | None) -> Asked:
+    """Check what a command was given of gates, before the work."""
+    if junit is not None and not fail_on:
+        raise OptionError("--junit says which gates tripped: give --fail-on, too")
+    for file in (junit, summary):
+        if file is not None:
+            output.check_place(file)
+    return Asked([gates.parse(text) for text in fail_on or []], junit, summary)
+
+
+@app.command(
+    cls=Command,
+    epilog="""
+    prime-sql gate prime.duckdb --fail-on new
+    prime-sql gate prime.duckdb --fail-on "accuracy_drop > 0.4 and images >= 50" --junit gates.xml
+    prime-sql gate prime.duckdb --fail-on "verdict = 'holds' and status = 'new'"
+    """,
+)
+@reports_errors
+def gate(
+    db: Db,
+    fail_on: FailOn = None,
+    junit: Junit = None,
+    summary: Summary = None,
+    run: RunOption = None,
+    quiet: Quiet = False,
+) -> None:
+    """Judge the failure modes of a stored run: exit with status 1 where a gate trips."""
+    if not fail_on:
+        raise OptionError("give one or more gates: --fail-on new, or --fail-on with a condition")
+    wanted = asked(fail_on, junit, summary)
+    with ps.open_run(db, run) as opened:
+        wanted.judge(opened, quiet=quiet)

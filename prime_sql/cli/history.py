@@ -1,0 +1,97 @@
+"""``prime-sql history``: how did failure modes do in the last runs?"""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from typing import Annotated
+
+import polars as pl
+import typer
+from rich.console import Console
+
+import prime_sql as ps
+from prime_sql import output
+from prime_sql.cli.app import (
+    Command,
+    Db,
+    FormatOption,
+    OutputOption,
+    Quiet,
+    RunOption,
+    Verbose,
+    app,
+    emit,
+    reports_errors,
+    watched,
+)
+from prime_sql.history import RUNS, STATUSES, sparkline
+
+
+@app.command(
+    cls=Command,
+    epilog="""
+    prime-sql history prime.duckdb
+    prime-sql history prime.duckdb --run 7 --runs 30 --format csv
+    """,
+)
+@reports_errors
+def history(
+    db: Db,
+    run: RunOption = None,
+    runs: Annotated[
+        int, typer.Option(metavar="N", help="Follow the failure modes through so many runs.")
+    ] = RUNS,
+    format_: FormatOption = None,
+    output_: OutputOption = None,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Follow failure modes through the last runs of a job, and say what changed.
+
+    Runs are compared that one job made (--job) with the same options; without a job, those that
+    read their predictions from the same place.
+    """
+    if output_ is not None:
+        output.check_file(output_)
+    with ps.open_run(db, run) as opened, watched(quiet, verbose, bar=nullcontext) as (on_sql, _):
+        found = opened.history(runs, on_sql=on_sql).to_polars()
+        before = opened.previous
+        number = opened.run_id
+    since = "no earlier one to compare" if before is None else f"since run {before.run_id}"
+    emit(
+        found,
+        format_,
+        output_,
+        show=lambda rows, console: show(rows, console, f"Run {number}, {since}"),
+        why_none=f"Run {number} has no failure modes, nor had the run before it.",
+        quiet=quiet,
+    )
+
+
+def show(rows: pl.DataFrame, console: Console, title: str) -> None:
+    """Print a line for each failure mode, under how many there are of each status."""
+    modes = rows.sort("place", "run_id").group_by("place", maintain_order=True)
+    lines = modes.agg(
+        pl.col("status", "class_name", "tags").last(),
+        pl.col("accuracy").alias("accuracies"),
+        pl.col("images").last(),
+    )
+    now = pl.col("accuracies").list.get(-1)
+    before = pl.col("accuracies").list.get(-2, null_on_oob=True)
+    counts = dict(lines["status"].drop_nulls().value_counts().iter_rows())
+    if counts:
+        title += ": " + ", ".join(f"{counts.get(status, 0):,} {status}" for status in STATUSES)
+    points = ((now - before) * 100).round(0).cast(pl.Int64)
+    table = lines.select(
+        pl.col("status").fill_null(""),
+        pl.col("class_name").alias("class"),
+        "tags",
+        pl.col("images"),
+        now.alias("accuracy"),
+        pl.when(points > 0)
+        .then(pl.format("+{}", points))
+        .otherwise(points.cast(pl.String))
+        .alias("change\n(points)"),
+        pl.Series("last runs", [sparkline(each) for each in lines["accuracies"].to_list()]),
+    )
+    output.show(table, console, title=title, percent=("accuracy",))

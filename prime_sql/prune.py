@@ -1,0 +1,140 @@
+"""Retention: the old runs of a database go, whole, and the ones that stay are as they were."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Hashable
+from contextlib import suppress
+from typing import Any
+
+import polars as pl
+from ibis.backends.duckdb import Backend
+
+from prime_sql import queries
+from prime_sql.errors import QueryError, WarehouseError, did_you_mean
+from prime_sql.history import series
+from prime_sql.options import whole_number
+from prime_sql.publish import UNPUBLISHED
+from prime_sql.stored import RUN_SCHEMA, records
+from prime_sql.warehouse import Database, OnSql, Warehouse
+
+# Every table of schema prime that holds rows of runs; the views follow them.
+TABLES = (
+    "failure_mode_chance",
+    "shuffles",
+    "success_modes",
+    "validations",
+    "validation_runs",
+    "failure_mode_tags",
+    "failure_modes",
+    "tag_sets",
+    "tagged",
+    "vocabulary",
+    "outcomes",
+    "classes",
+    "runs",
+)
+
+
+def prune(
+    database: str | os.PathLike[str] | Backend,
+    *,
+    keep: int,
+    job: str | None = None,
+    dry_run: bool = False,
+    on_sql: OnSql | None = None,
+) -> pl.DataFrame:
+    """Delete old runs: of those that are compared with each other, all but the latest.
+
+    Runs of other options, of another job, or without a job from other predictions, are counted on
+    their own; see `Run.previous`. All go in one transaction, or none.
+
+    Parameters
+    ----------
+    database
+        A DuckDB file, or an Ibis DuckDB connection.
+    keep
+        How many runs of each kind stay, 1 or more. A run also stays while one that stays rests on
+        its counts (`Run.refilter`). Runs that their job never published do not count, and go like
+        the others.
+    job
+        Leave the runs of other jobs alone.
+    dry_run
+        Delete nothing.
+    on_sql
+        Called with a `Statement` after every statement.
+
+    Returns
+    -------
+    polars.DataFrame
+        The runs that went, or would go: their rows of `runs`.
+
+    Raises
+    ------
+    OptionError
+        When `keep` is no such number.
+    QueryError
+        When there is no run of this job.
+    WarehouseError
+        When the database cannot be opened or is open for reading only; nothing is deleted.
+
+    Notes
+    -----
+    DuckDB uses the space of deleted rows for later ones, and makes the file smaller where what is
+    free lies at its end.
+    """
+    keep = whole_number("keep", keep)
+    opened = Database(database, read_only=dry_run)
+    try:
+        if opened.is_new:
+            raise WarehouseError(f"there is no database {opened.path}")
+        stored = records(opened.backend, None)
+        jobs = {record["job"] for record in stored if record["job"] is not None}
+        if job is not None and job not in jobs:
+            known = f" Jobs: {', '.join(sorted(jobs))}." if jobs else " No run has a job."
+            raise QueryError(f"there is no run of job {job!r}.{did_you_mean(job, jobs) or known}")
+        old = outdated(stored, keep, job)
+        gone = pl.DataFrame([row for row in stored if row["run_id"] in old], schema=RUN_SCHEMA)
+        if old and not dry_run:
+            _delete(opened.backend, sorted(old), on_sql)
+        return gone
+    finally:
+        opened.discard()
+
+
+def outdated(stored: list[dict[str, Any]], keep: int, job: str | None = None) -> set[int]:
+    """Return which runs go, given the rows of ``runs``, oldest first."""
+    later: dict[Hashable, int] = {}
+    later_complete: dict[Hashable, int] = {}
+    old: set[int] = set()
+    needed: set[int] = set()
+    for record in reversed(stored):
+        kind = series(record)
+        unpublished = record["status"] == UNPUBLISHED
+        behind = (later if unpublished else later_complete).get(kind, 0)
+        chosen = job is None or record["job"] == job
+        if chosen and behind >= keep and record["run_id"] not in needed:
+            old.add(record["run_id"])
+        else:
+            needed.add(record["counted_run_id"])
+        later[kind] = later.get(kind, 0) + 1
+        if not unpublished:
+            later_complete[kind] = later_complete.get(kind, 0) + 1
+    return old
+
+
+def _delete(backend: Backend, old: list[int], on_sql: OnSql | None) -> None:
+    warehouse = Warehouse(backend, on_sql)
+    try:
+        if warehouse.read_only:
+            raise WarehouseError("the database is open for reading only; nothing was deleted")
+        sql = queries.find("publish/prune").render(
+            warehouse.dialect, schema=warehouse.schema, tables=TABLES, runs=old
+        )
+        with warehouse.transaction():
+            warehouse.script("prune", sql)
+        # Frees the space now. Where another transaction is open, the engine does it later.
+        with suppress(WarehouseError):
+            warehouse.execute("prune", "checkpoint")
+    finally:
+        warehouse.close()
