@@ -11,6 +11,10 @@ from prime_sql.errors import OptionError, QueryError
 from prime_sql.options import LARGEST_MAX_TAGS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ibis.expr.datatypes import DataType
+
     from prime_sql.results import Run
 
 _MOST_NAMED = 5
@@ -35,8 +39,9 @@ class Explanation:
         Where the class is the prediction: one row per label, in the place of prediction.
     images
         Example images, hard ones (errors) before easy ones: image_id, label, prediction, error,
-        uri. The uri comes from a table ``images(image_id, uri)`` of the database and is null where
-        there is none. Which images are chosen looks random and is the same every time.
+        uri. The uri comes from a table ``images(image_id, uri)`` of the database, beside the
+        predictions or in schema main, and is null where there is none. Which images are chosen
+        looks random and is the same every time.
     """
 
     mode_id: str
@@ -95,9 +100,44 @@ def complete_mode_id(run: Run, beginning: str) -> str:
 
 def table_of_images(run: Run) -> str | None:
     """Return the quoted name of the database's table of images, where it has URIs."""
-    place = (run.backend.current_catalog, "main")
-    if "images" not in run.backend.list_tables(database=place):
-        return None
-    if not {"image_id", "uri"} <= set(run.backend.table("images", database=place).columns):
-        return None
-    return ".".join(queries.identifier(part) for part in (*place, "images"))
+    for schema in _schemas_of_images(run):
+        if {"image_id", "uri"} <= {*_columns(run, schema, "images")}:
+            return _quoted(run, schema, "images")
+    return None
+
+
+def table_of_pictures(run: Run) -> tuple[str, str] | None:
+    """Return the quoted names of the database's table of pictures and of its column of bytes.
+
+    That is ``image_bytes``, or the one such column of ``images``.
+    """
+    for schema in _schemas_of_images(run):
+        for table in ("image_bytes", "images"):
+            columns = _columns(run, schema, table)
+            binary = [name for name, kind in columns.items() if kind.is_binary()]
+            if "image_id" in columns and len(binary) == 1:
+                return _quoted(run, schema, table), queries.identifier(binary[0])
+    return None
+
+
+def _schemas_of_images(run: Run) -> list[str]:
+    """Return where to look: beside the predictions, where they are of this database; then main."""
+    schema, _, table = run.sources.get("predictions", "").rpartition(".")
+    schemas = run.backend.list_databases(catalog=run.backend.current_catalog)
+    beside = schema in schemas and table in _tables(run, schema)
+    return [*([schema] if beside and schema != "main" else []), "main"]
+
+
+def _tables(run: Run, schema: str) -> list[str]:
+    return list(run.backend.list_tables(database=(run.backend.current_catalog, schema)))
+
+
+def _columns(run: Run, schema: str, table: str) -> Mapping[str, DataType]:
+    if table not in _tables(run, schema):
+        return {}
+    place = (run.backend.current_catalog, schema)
+    return dict(run.backend.table(table, database=place).schema().items())
+
+
+def _quoted(run: Run, *names: str) -> str:
+    return ".".join(map(queries.identifier, (run.backend.current_catalog, *names)))

@@ -370,7 +370,14 @@ class Run(StoredRun):
 
         return explain(self, mode_id, examples=examples)
 
-    def report(self, *, top: int = 10, cards: int = 50, on_sql: OnSql | None = None) -> Report:
+    def report(
+        self,
+        *,
+        top: int = 10,
+        cards: int = 50,
+        thumbnails: bool = True,
+        on_sql: OnSql | None = None,
+    ) -> Report:
         """Collect what a report shows: everything that is known of this run.
 
         Its methods ``to_html()`` (one self-contained page), ``to_json()`` and ``to_text()`` write
@@ -383,6 +390,10 @@ class Run(StoredRun):
         cards
             How many failure modes get a card: subsets of their tags, wrong predictions, example
             images. Those of the headline first, then those with most excess errors.
+        thumbnails
+            Whether the example images have small pictures, for a page: of local files that a table
+            ``images(image_id, uri)`` names, or of bytes that ``image_bytes(image_id, bytes)``, or
+            ``images``, holds; beside the predictions or in schema main. Needs Pillow.
         on_sql
             Called with a `Statement` after every statement.
 
@@ -393,7 +404,7 @@ class Run(StoredRun):
         """
         from prime_sql.report import collect  # the two modules need each other
 
-        return collect(self, top=top, cards=cards, on_sql=on_sql)
+        return collect(self, top=top, cards=cards, thumbnails=thumbnails, on_sql=on_sql)
 
     def sweep(
         self,

@@ -1,6 +1,8 @@
 """Reports: every number counted again from the input rows, and pages that stay by themselves."""
 
+import base64
 import dataclasses
+import io
 import json
 import re
 import sys
@@ -15,7 +17,9 @@ from PIL import Image
 import prime_sql as ps
 from prime_sql import demo
 from prime_sql.report import Report, plots
+from prime_sql.report.data import Pictures
 from prime_sql.report.html import LARGEST
+from prime_sql.vision import pictures
 from tests import data
 from tests.test_cli import call, fail, succeed
 
@@ -311,33 +315,72 @@ def test_a_page_of_no_failure_mode_says_why():
     assert Report.from_json(report.to_json()) == report
 
 
-@pytest.mark.parametrize("length", [10, 100])
-def test_a_page_of_5000_failure_modes_stays_small(report, length):
-    modes = tuple(
-        dataclasses.replace(
-            report.modes[number % len(report.modes)],
-            place=number + 1,
-            mode_id=f"{number:016x}"
-            if number >= len(report.modes)
-            else report.modes[number].mode_id,
-            tags=" + ".join(names),
-            tag_names=names,
+def swollen(report, length, modes=5000, tag="{number} {letter}"):
+    """The report with many modes, 6 long tags each, all 63 subsets and large pictures on cards."""
+
+    def name(number, letter):
+        return tag.format(number=number, letter=letter).ljust(length, "x")
+
+    many = []
+    for number in range(modes):
+        mode = report.modes[number % len(report.modes)]
+        names = tuple(name(number, letter) for letter in "abcdef")
+        mode_id = mode.mode_id if number < len(report.modes) else f"{number:016x}"
+        many.append(
+            dataclasses.replace(
+                mode, place=number + 1, mode_id=mode_id, tags=" + ".join(names), tag_names=names
+            )
         )
-        for number in range(5000)
-        for names in [tuple(f"{number} {tag}".ljust(length, "x") for tag in "abcd")]
-    )
-    headline = dataclasses.replace(report.headline, failure_modes=5000)
-    text = dataclasses.replace(report, modes=modes, headline=headline).to_html()
+    names_of = {mode.mode_id: mode.tag_names for mode in many}
+    headline = dataclasses.replace(report.headline, failure_modes=modes)
+    cards = []
+    for card in report.cards:
+        subsets = [
+            dataclasses.replace(card.subsets[0], tags=" + ".join(some), tag_count=size)
+            for size in range(7)
+            for some in combinations(names_of[card.mode_id], size)
+        ]
+        picture = f"data:image/jpeg;base64,{card.mode_id * 400}"
+        examples = [dataclasses.replace(e, thumbnail=picture) for e in card.examples]
+        cards.append(dataclasses.replace(card, subsets=tuple(subsets), examples=tuple(examples)))
+    return dataclasses.replace(report, modes=tuple(many), headline=headline, cards=tuple(cards))
+
+
+@pytest.mark.parametrize("length", [10, 100, 5000])
+def test_a_page_of_5000_failure_modes_stays_small(report, length):
+    """With 50 cards of 63 subsets, 450 pictures, and names as long as any."""
+    large = swollen(report, length)
+    text = large.to_html()
     page = check_page(text)
     places = [int(place) for place in re.findall(r"^<tr(?: class=\"dup\")?><td>(\d+)", text, re.M)]
     assert places == list(range(1, len(places) + 1))
     said = f"The {len(places):,} with most excess errors, of 5,000"
-    if length == 10:
-        assert len(places) == 5000
-    else:
-        assert 1000 < len(places) < 5000
-        assert said in page.text
-    assert (said in page.text) == (length == 100)
+    assert said in page.text
+    assert len(places) >= (1000 if length == 10 else 100)
+    details = [a["id"] for a in page.of("details") if a.get("class") == "card"]
+    assert details == [f"m-{card.mode_id}" for card in large.cards]
+    examples = sum(len(card.examples) for card in large.cards)
+    left_out = examples - len(page.of("img"))
+    assert left_out > 0
+    assert f"{left_out} example pictures are left out" in page.text
+
+
+def test_a_page_of_5000_ordinary_failure_modes_has_them_all(report):
+    modes = swollen(report, 1, tag="{letter}{number}").modes
+    modes = tuple(
+        dataclasses.replace(mode, tags=" + ".join(mode.tag_names[:3]), tag_names=mode.tag_names[:3])
+        for mode in modes
+    )
+    text = dataclasses.replace(report, modes=modes).to_html()
+    assert "with most excess errors, of" not in check_page(text).text
+    assert text.count("\n<tr") > 5000
+
+
+def test_the_longest_names_cost_cards_in_the_end(report):
+    large = swollen(report, 5000, modes=100, tag="<\U0001f600&{number}{letter}" + "<" * 5000)
+    page = check_page(large.to_html())
+    cards = [a for a in page.of("details") if a.get("class") == "card"]
+    assert 0 < len(cards) <= len(large.cards)
 
 
 @pytest.fixture(scope="module")
@@ -433,18 +476,47 @@ def with_pictures(tmp_path_factory):
 def test_thumbnails_of_local_files(with_pictures):
     with ps.open_run(with_pictures) as run:
         report = run.report()
-    uris = {e.uri for card in report.cards for e in card.examples}
+        assert run.report(thumbnails=False).pictures is None
+    examples = [e for card in report.cards for e in card.examples]
     page = check_page(report.to_html())
-    images = page.of("img")
-    good = [e for card in report.cards for e in card.examples if e.uri and "#" in e.uri]
-    good += [e for card in report.cards for e in card.examples if e.uri and "%23" in e.uri]
-    assert len(images) == len(good) > 0
-    assert all(image["loading"] == "lazy" for image in images)
-    bad = [
-        uri for uri in uris if uri and uri.startswith(str(with_pictures.parent)) and "#" not in uri
-    ]
-    said = f"{len(bad)} of {len({e.uri for e in good}) + len(bad)} example pictures cannot be read"
+    good = {e.image_id for e in examples if e.uri and ("#" in e.uri or "%23" in e.uri)}
+    assert {e.image_id for e in examples if e.thumbnail} == good
+    sources = [e.thumbnail for e in examples if e.thumbnail]
+    assert [image["src"] for image in page.of("img")] == sources
+    assert all(image["loading"] == "lazy" for image in page.of("img"))
+    picture = Image.open(io.BytesIO(base64.b64decode(sources[0].partition(",")[2])))
+    assert (picture.format, picture.size) == ("JPEG", (96, 64))
+    folder = str(with_pictures.parent)
+    bad = {e.image_id for e in examples if e.uri and e.uri.startswith(folder)} - good
+    assert report.pictures == Pictures(len(good) + len(bad), len(bad), 0, None)
+    said = f"{len(bad)} of {len(good) + len(bad)} example pictures cannot be read"
     assert (said in page.text) == bool(bad)
+
+
+def test_thumbnails_of_bytes_in_the_database(with_pictures, tmp_path):
+    """As ``prime-sql images`` stores them, and as those of the demo, beside its predictions."""
+    path = tmp_path / "runs.duckdb"
+    path.write_bytes(with_pictures.read_bytes())
+    with ps.open_run(path, read_only=False) as run:
+        expected = run.report()
+        rows = [
+            {"image_id": image_id, "bytes": pictures.read(uri)}
+            for image_id, uri in run.backend.table("images").to_polars().iter_rows()
+            if uri and ("#" in uri or "%23" in uri)
+        ]
+        run.backend.create_table("image_bytes", data.frame(rows).to_arrow(), database="main")
+        run.backend.raw_sql("update main.images set uri = null")
+        report = run.report()
+    thumbnails = [[e.thumbnail for e in card.examples] for card in report.cards]
+    assert thumbnails == [[e.thumbnail for e in card.examples] for card in expected.cards]
+    assert any(map(any, thumbnails))
+    with demo.make(tmp_path / "demo.duckdb") as run:
+        report = run.report(cards=20)
+    examples = [e for card in report.cards for e in card.examples]
+    assert all(e.thumbnail for e in examples)
+    assert report.pictures.found == len({e.image_id for e in examples}) < len(examples)
+    shown = [image["src"] for image in check_page(report.to_html()).of("img")]
+    assert shown == [e.thumbnail for e in examples]
 
 
 def test_thumbnails_that_find_no_room_are_left_out_and_counted(with_pictures, monkeypatch):
@@ -452,7 +524,7 @@ def test_thumbnails_that_find_no_room_are_left_out_and_counted(with_pictures, mo
         report = run.report()
     all_ = report.to_html()
     images = len(Page(all_).of("img"))
-    largest = len(all_.encode()) + 20_000 - 3000
+    largest = len(all_.encode()) - 2000
     monkeypatch.setattr("prime_sql.report.html.LARGEST", largest)
     monkeypatch.setattr("prime_sql.report.html._SHARE_OF_ROWS", 1)
     text = report.to_html()
@@ -461,15 +533,20 @@ def test_thumbnails_that_find_no_room_are_left_out_and_counted(with_pictures, mo
     left_out = images - len(page.of("img"))
     assert re.search(rf"\b{left_out} example pictures are left out", page.text)
     assert len(text.encode()) <= largest
+    monkeypatch.setattr("prime_sql.report.thumbnails.MOST", 1)
+    with ps.open_run(with_pictures) as run:
+        some = run.report()
+    assert len({e.thumbnail for card in some.cards for e in card.examples} - {None}) == 1
+    told = some.pictures
+    assert (told.found, told.found - told.unreadable - told.left_out) == (report.pictures.found, 1)
 
 
 def test_without_pillow_the_page_says_so(with_pictures, monkeypatch):
-    with ps.open_run(with_pictures) as run:
-        report = run.report()
     monkeypatch.setitem(sys.modules, "PIL.Image", None)
     monkeypatch.setitem(sys.modules, "PIL", None)
-    page = check_page(report.to_html())
-    assert "Install it: pip install pillow" in page.text
+    with ps.open_run(with_pictures) as run:
+        page = check_page(run.report().to_html())
+    assert "they need Pillow. Install it: pip install 'prime-sql[report]'." in page.text
     assert not page.of("img")
 
 

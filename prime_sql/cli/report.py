@@ -81,7 +81,7 @@ def report(
     """Write a report of a run: what was found, mode by mode, for people to look at."""
     form = _form(output, format_, db)
     with ps.open_run(db, run) as opened:
-        collected = opened.report(top=top, cards=cards)
+        collected = opened.report(top=top, cards=cards, thumbnails=form is not Form.text)
     if form is Form.html:
         text = collected.to_html()
     elif form is Form.json:

@@ -15,7 +15,7 @@ import polars as pl
 
 from prime_sql import __version__, queries, rank
 from prime_sql.errors import OptionError
-from prime_sql.explain import table_of_images, told_by
+from prime_sql.explain import table_of_images, table_of_pictures, told_by
 from prime_sql.options import LARGEST_MAX_TAGS
 from prime_sql.report.data import (
     FORMAT,
@@ -31,6 +31,7 @@ from prime_sql.report.data import (
     Unseen,
     WrongPrediction,
 )
+from prime_sql.report.thumbnails import thumbnails as make_thumbnails
 from prime_sql.warehouse import OnSql, Warehouse
 
 if TYPE_CHECKING:
@@ -43,7 +44,12 @@ _NAMES = 5  # of what errors are taken for, on a card
 
 
 def collect(
-    run: Run, *, top: int = rank.TOP, cards: int = CARDS, on_sql: OnSql | None = None
+    run: Run,
+    *,
+    top: int = rank.TOP,
+    cards: int = CARDS,
+    thumbnails: bool = True,
+    on_sql: OnSql | None = None,
 ) -> Report:
     """Collect the report of `run`; see `Run.report`."""
     if not isinstance(cards, int) or isinstance(cards, bool) or cards < 0:
@@ -76,11 +82,23 @@ def collect(
         subsets = read("subsets", largest=LARGEST_MAX_TAGS)
         keep("report/detailed_images")
         wrong = read("wrong_predictions", column=told_by(run), most=_NAMES)
-        images = table_of_images(run)
-        examples = read("examples", hard=HARD, easy=EASY, images=images)
+        examples = read("examples", hard=HARD, easy=EASY, images=table_of_images(run))
+        examples = examples.sort("card", "error", "place", descending=[False, True, False])
+        held: dict[str, bytes] = {}
+        if thumbnails and (place := table_of_pictures(run)) is not None:
+            held = dict(read("pictures", pictures=place[0], bytes=place[1]).iter_rows())
     finally:
         warehouse.close()
 
+    small: dict[str, str] = {}
+    pictures = None
+    if thumbnails:
+        shown = examples.select("image_id", "uri").unique(maintain_order=True)
+        small, pictures = make_thumbnails(shown.iter_rows(), held)
+    examples = examples.with_columns(
+        pl.Series("thumbnail", list(map(small.get, examples["image_id"])), dtype=pl.String),
+        pl.col("error") == 1,
+    )
     names = mode_tags.group_by("mode_id").agg(pl.col("name").sort().alias("tag_names"))
     modes = modes.join(names, on="mode_id", how="left").sort("place")
     total_images, total_errors = int(classes["images"].sum()), int(classes["errors"].sum())
@@ -113,6 +131,7 @@ def collect(
         ),
         modes=_rows(Mode, modes),
         cards=_cards(run, detailed, subsets, wrong, examples),
+        pictures=pictures,
         classes=_rows(ClassRow, in_order),
         told_by=told_by(run),
         unseen=_unseen(run),
@@ -138,7 +157,6 @@ def _cards(
 
     subsets_of = grouped(subsets.sort("card", "tag_count", "tags", "images", "errors"))
     wrong = wrong.sort("card", "images", "name", descending=[False, True, False], nulls_last=True)
-    examples = examples.sort("card", "error", "place", descending=[False, True, False])
     wrong_of, examples_of = grouped(wrong), grouped(examples)
     found = []
     for card, mode_id in detailed.sort("card").select("card", "mode_id").iter_rows():
@@ -149,9 +167,7 @@ def _cards(
                 subsets=_rows(Subset, subsets_of[card]),
                 wrong_predictions=() if guesses is None else _rows(WrongPrediction, guesses),
                 names=0 if guesses is None else int(guesses["names"][0]),
-                examples=()
-                if shown is None
-                else _rows(Example, shown.with_columns(pl.col("error") == 1)),
+                examples=() if shown is None else _rows(Example, shown),
                 sql=copy.render(schema=schema, run_id=run.run_id, mode_id=mode_id) + ";",
             )
         )

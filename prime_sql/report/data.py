@@ -182,13 +182,43 @@ class WrongPrediction:
 
 @dataclass(frozen=True)
 class Example:
-    """An image of a mode: a hard one (`error`), or an easy one."""
+    """An image of a mode: a hard one (`error`), or an easy one.
+
+    Attributes
+    ----------
+    uri
+        Where its file is, if the database says so.
+    thumbnail
+        A small JPEG as a data URI, of a local file or of bytes in the database; None without such,
+        and where thumbnails were not asked for.
+    """
 
     image_id: str
     label: str | None
     prediction: str | None
     error: bool
     uri: str | None
+    thumbnail: str | None
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """What became of the pictures of the example images.
+
+    Attributes
+    ----------
+    found
+        How many images have a local file, or bytes in the database.
+    unreadable, left_out
+        How many of them cannot be read, and how many find no room on a page.
+    note
+        Why there are none at all, or None.
+    """
+
+    found: int
+    unreadable: int
+    left_out: int
+    note: str | None
 
 
 @dataclass(frozen=True)
@@ -271,6 +301,8 @@ class Report:
         Details: of the modes of the cover, then of those with most excess errors.
     classes
         Those with most errors in failure modes first.
+    pictures
+        None where thumbnails were not asked for.
     told_by
         What tells the errors of a class apart: ``prediction``, or ``label`` where the class is the
         prediction.
@@ -284,6 +316,7 @@ class Report:
     headline: Headline
     modes: tuple[Mode, ...]
     cards: tuple[Card, ...]
+    pictures: Pictures | None
     classes: tuple[ClassRow, ...]
     told_by: str
     unseen: Unseen | None

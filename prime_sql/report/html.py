@@ -6,53 +6,94 @@ and there are fifty cards.
 
 from __future__ import annotations
 
-import base64
-import io
 import unicodedata
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
-from urllib.parse import urlsplit
+from itertools import islice
 
 import jinja2
 from markupsafe import Markup
 
-from prime_sql.errors import InstallError
 from prime_sql.report import plots
-from prime_sql.report.data import Report
+from prime_sql.report.collection import CARDS
+from prime_sql.report.data import Card, Example, Report
 from prime_sql.report.text import definition, result, searched
 
-LARGEST = 3_000_000  # bytes of a page
-_SHARE_OF_ROWS = 0.8  # of these for the table, where it is long; the rest is for cards and pictures
-_SIDE = 96  # pixels of a thumbnail
+LARGEST = 3_000_000  # bytes of a page with up to 50 cards; more cards may take as much more
+_SHARE_OF_ROWS = 0.8  # of these for what is not a picture, where the table is long
+_LEAST_ROWS = 100
+_LONGEST = 100  # characters of a name on the page; JSON has all of them
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """How much of a report is on the page."""
+
+    rows: int
+    cards: int
+    pictures: int = 0  # of the example images that have a thumbnail, card by card
 
 
 def page(report: Report) -> str:
     """Return the page.
 
     Where all would not fit into 3 MB, the table has the failure modes with most excess errors and
-    says so; then thumbnails are left out, the last cards' first.
+    says so; then thumbnails are left out, the last cards' first; at last, cards.
     """
     figures, missing = plots.draw(report)
     notes = [missing] if missing else []
-    shown = len(report.modes)
-    text = _render(report, shown, figures, {}, notes)
-    while (size := len(text.encode())) > LARGEST * _SHARE_OF_ROWS and shown > 100:
-        shown = max(100, int(shown * min(0.95, LARGEST * _SHARE_OF_ROWS / size)))
-        text = _render(report, shown, figures, {}, notes)
-    pictures, lacking = _thumbnails(report, LARGEST - size - 20_000)
-    if not pictures and not lacking:
-        return text
-    return _render(report, shown, figures, pictures, [*notes, *lacking])
+    largest = LARGEST * max(1, len(report.cards) / CARDS)
+    shown = _Shown(len(report.modes), len(report.cards))
+    text = _render(report, shown, figures, notes)
+    while (size := len(text.encode())) > largest * _SHARE_OF_ROWS and shown.rows > _LEAST_ROWS:
+        fitting = int(shown.rows * min(0.95, largest * _SHARE_OF_ROWS / size))
+        shown = replace(shown, rows=max(_LEAST_ROWS, fitting))
+        text = _render(report, shown, figures, notes)
+    while size > largest and shown.cards:
+        shown = replace(shown, cards=int(shown.cards * min(0.9, largest / size)))
+        text = _render(report, shown, figures, notes)
+        size = len(text.encode())
+    fitting, pictures = 0, 0
+    room = largest - size - 1000  # for what is said of them
+    for _, example in _pictured(report.cards[: shown.cards]):
+        pictures += 1
+        # The alternative text is a name, escaped, and the rest of the element a constant.
+        room -= len(example.thumbnail or "") + 6 * len(_short(example.image_id).encode()) + 50
+        if room > 0:
+            fitting = pictures
+    shown = replace(shown, pictures=fitting)
+    said = _said_of_pictures(report, pictures - fitting)
+    return _render(report, shown, figures, [*notes, *said]) if fitting or said else text
+
+
+def _pictured(cards: Iterable[Card]) -> Iterator[tuple[str, Example]]:
+    return ((card.mode_id, each) for card in cards for each in card.examples if each.thumbnail)
+
+
+def _said_of_pictures(report: Report, left_out: int) -> list[str]:
+    if (pictures := report.pictures) is None:
+        return []
+    if pictures.note:
+        return [f"{pictures.note}."]
+    said = []
+    if pictures.unreadable:
+        said.append(
+            f"{pictures.unreadable:,} of {pictures.found:,} example pictures cannot be read."
+        )
+    if left_out + pictures.left_out:
+        said.append(
+            f"{left_out + pictures.left_out:,} example pictures are left out, "
+            "to keep this page small."
+        )
+    return said
 
 
 def _render(
-    report: Report,
-    shown: int,
-    figures: dict[str, plots.Figure],
-    pictures: dict[str, str],
-    notes: list[str],
+    report: Report, shown: _Shown, figures: dict[str, plots.Figure], notes: list[str]
 ) -> str:
-    modes = report.modes[:shown]
+    modes, cards = report.modes[: shown.rows], report.cards[: shown.cards]
     return (
         _environment()
         .get_template("template.html.jinja")
@@ -61,14 +102,18 @@ def _render(
             search=report.search,
             headline=report.headline,
             modes=modes,
+            cards=cards,
             by_id={mode.mode_id: mode for mode in report.modes},
-            with_card={card.mode_id for card in report.cards},
-            classes_of_modes=sorted({mode.class_name for mode in modes}),
-            tags_of_modes=sorted({name for mode in modes for name in mode.tag_names}),
+            with_card={card.mode_id for card in cards},
+            classes_of_modes=sorted({_short(mode.class_name) for mode in modes}),
+            tags_of_modes=sorted({_short(name) for mode in modes for name in mode.tag_names}),
             has_p=any(mode.p_value is not None for mode in modes),
             has_q=any(mode.q_value is not None for mode in modes),
             figures=figures,
-            pictures=pictures,
+            pictures={
+                (mode_id, example.image_id)
+                for mode_id, example in islice(_pictured(cards), shown.pictures)
+            },
             notes=notes,
             searched=searched(report),
             definition=definition(report.search.options),
@@ -99,6 +144,7 @@ def _environment() -> jinja2.Environment:
     environment.filters["number"] = lambda number: f"{number:,}"
     environment.filters["p"] = lambda p: "" if p is None else f"{p:.2g}"
     environment.filters["short"] = _short
+    environment.filters["short_tags"] = _short_tags
     return environment
 
 
@@ -116,53 +162,14 @@ def _visible(value: object) -> object:
     )
 
 
-def _short(text: str, longest: int = 44) -> str:
+def _short(text: str, longest: int = _LONGEST) -> str:
     return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
-def _thumbnails(report: Report, room: int) -> tuple[dict[str, str], list[str]]:
-    """Return the thumbnails of local files as data URIs, by URI, and what is to be said of them."""
-    uris = dict.fromkeys(
-        example.uri
-        for card in report.cards
-        for example in card.examples
-        if example.uri and _is_local(example.uri)
-    )
-    if not uris:
-        return {}, []
-    # Of the pictures of a database only thumbnails need Pillow.
-    from prime_sql.vision import pictures
-
-    found: dict[str, str] = {}
-    unreadable, left_out = 0, 0
-    for uri in uris:
-        try:
-            picture = pictures.decode(pictures.read(uri), least=_SIDE)
-        except pictures.PictureError:
-            unreadable += 1
-            continue
-        except InstallError:
-            why = "Pictures are left out: they need Pillow. Install it: pip install pillow."
-            return {}, [why]
-        picture.thumbnail((_SIDE, _SIDE))
-        file = io.BytesIO()
-        picture.save(file, "JPEG", quality=75)
-        data = f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
-        if len(data) + 200 > room:
-            left_out += 1
-            continue
-        room -= len(data) + 200
-        found[uri] = data
-    said = []
-    if unreadable:
-        said.append(f"{unreadable:,} of {len(uris):,} example pictures cannot be read.")
-    if left_out:
-        said.append(f"{left_out:,} example pictures are left out, to keep this page small.")
-    return found, said
-
-
-def _is_local(uri: str) -> bool:
-    try:
-        return "://" not in uri or urlsplit(uri).scheme.lower() == "file"
-    except ValueError:
-        return False
+def _short_tags(tags: str, longest: int = 44) -> str:
+    """Shorten the long tags of a set, so that all of them can still be told apart."""
+    names = tags.split(" + ")
+    most = min(longest, max(map(len, names)))
+    while most > 4 and sum(min(len(name), most) + 3 for name in names) - 3 > longest:
+        most -= 1
+    return " + ".join(_short(name, most) for name in names)
