@@ -57,11 +57,17 @@ def changes(run: Run, on_sql: OnSql | None = None) -> Relation | None:
     return None if before is None else compare(before, run, on_sql=on_sql)
 
 
-def history(run: Run, runs: int = RUNS, on_sql: OnSql | None = None) -> Relation:
-    """Follow the failure modes of `run` through the last runs; see `Run.history`."""
+def history(
+    run: Run, runs: int = RUNS, on_sql: OnSql | None = None, changed: Relation | None = None
+) -> Relation:
+    """Follow the failure modes of `run` through the last runs; see `Run.history`.
+
+    `changed` spares a caller who has the answer of `changes` to ask for it again.
+    """
     last = [_opened(run, run_id) for run_id in comparable(run)[-whole_number("runs", runs) :]]
     before = previous(run)
-    changed = None if before is None else compare(before, run, on_sql=on_sql)
+    if changed is None and before is not None:
+        changed = compare(before, run, on_sql=on_sql)
     modes = (run.failure_modes if changed is None else changed).to_arrow()
     places = pa.table(
         {

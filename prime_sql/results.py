@@ -376,6 +376,7 @@ class Run(StoredRun):
         top: int = 10,
         cards: int = 50,
         thumbnails: bool = True,
+        runs: int = 10,
         on_sql: OnSql | None = None,
     ) -> Report:
         """Collect what a report shows: everything that is known of this run.
@@ -394,6 +395,8 @@ class Run(StoredRun):
             Whether the example images have small pictures, for a page: of local files that a table
             ``images(image_id, uri)`` names, or of bytes that ``image_bytes(image_id, bytes)``, or
             ``images``, holds; beside the predictions or in schema main. Needs Pillow.
+        runs
+            Through how many comparable runs, this one included, each mode is followed.
         on_sql
             Called with a `Statement` after every statement.
 
@@ -404,7 +407,7 @@ class Run(StoredRun):
         """
         from prime_sql.report import collect  # the two modules need each other
 
-        return collect(self, top=top, cards=cards, thumbnails=thumbnails, on_sql=on_sql)
+        return collect(self, top=top, cards=cards, thumbnails=thumbnails, runs=runs, on_sql=on_sql)
 
     def sweep(
         self,

@@ -16,7 +16,7 @@ from PIL import Image
 
 import prime_sql as ps
 from prime_sql import demo
-from prime_sql.report import Report, plots
+from prime_sql.report import Report, html, plots
 from prime_sql.report.data import Pictures
 from prime_sql.report.html import LARGEST
 from prime_sql.vision import pictures
@@ -99,7 +99,7 @@ def check_page(text):
     assert all("scope" in attributes for attributes in page.of("th"))
     for svg in page.of("svg"):
         assert svg["role"] == "img"
-        assert svg["aria-labelledby"]
+        assert svg.get("aria-labelledby") or svg["aria-label"]
     assert all(image["alt"] for image in page.of("img"))
     return page
 
@@ -274,7 +274,7 @@ def test_the_same_run_gives_the_same_report(emoji, report):
     assert again.to_html() == report.to_html()
 
 
-@pytest.mark.parametrize("wrong", [{"cards": -1}, {"cards": "3"}, {"top": 0}])
+@pytest.mark.parametrize("wrong", [{"cards": -1}, {"cards": "3"}, {"top": 0}, {"runs": 0}])
 def test_numbers_out_of_range_are_refused(wrong):
     with data.search() as run, pytest.raises(ps.OptionError, match=next(iter(wrong))):
         run.report(**wrong)
@@ -548,6 +548,119 @@ def test_without_pillow_the_page_says_so(with_pictures, monkeypatch):
         page = check_page(run.report().to_html())
     assert "they need Pillow. Install it: pip install 'prime-sql[report]'." in page.text
     assert not page.of("img")
+
+
+# History ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def nightly(tmp_path_factory):
+    """Four nights: on the last one the apes on black are fixed, and the bears in a river new.
+
+    Before the third one, another job ran; on the second one, no image had a label "ape".
+    """
+    path = tmp_path_factory.mktemp("nightly") / "runs.duckdb"
+    rows = data.PREDICTIONS
+    carried = {}
+    for row in data.TAGS:
+        carried.setdefault(row["image_id"], set()).add(row["tag"])
+
+    def night(number):
+        for row in rows:
+            tags = carried.get(row["image_id"], set())
+            if number == 4 and (row["label"] == "ape" or "river" in tags):
+                yield row | {"prediction": "ape"}
+            elif number != 2 or row["label"] != "ape":
+                yield row
+
+    for number in (1, 2, 0, 3, 4):
+        job = "nightly" if number else "other"
+        tags = [t for t in data.TAGS if t["image_id"] in {r["image_id"] for r in night(number)}]
+        data.search(
+            data.frame([*night(number)]), data.frame(tags), into=path, job=job, min_images=3
+        ).close()
+    return path
+
+
+def test_history_is_that_of_the_run(nightly):
+    with ps.open_run(nightly) as run:
+        report = run.report()
+        changes = run.changes.to_polars()
+        followed = run.history().to_polars()
+        short = run.report(runs=2)
+    history = report.history
+    assert (history.previous.run_id, [r.run_id for r in history.runs]) == (4, [1, 2, 4, 5])
+    assert [change.mode_id for change in history.changes] == changes["mode_id"].to_list()
+    renamed = {"images_before": "images_a", "accuracy_before": "accuracy_a"}
+    renamed |= {"images": "images_b", "accuracy": "accuracy_b"}
+    for change, row in zip(history.changes, changes.to_dicts(), strict=True):
+        for name, value in dataclasses.asdict(change).items():
+            assert value == row[renamed.get(name, name)]
+    statuses = changes["status"].to_list()
+    for status in ("new", "persisting", "fixed", "undecided"):
+        assert getattr(history, status) == statuses.count(status)
+    assert history.fixed > 0
+    assert history.new > 0
+    assert [t.mode_id for t in history.trends] == [
+        c.mode_id for c in history.changes if c.mode_id in {m.mode_id for m in report.modes}
+    ]
+    for trend in history.trends:
+        rows = followed.filter(pl.col("mode_id") == trend.mode_id).sort("run_id")
+        assert list(trend.accuracies) == rows["accuracy"].to_list()
+        assert list(trend.images) == rows["images"].to_list()
+    assert [t.accuracies for t in short.history.trends] == [
+        t.accuracies[2:] for t in history.trends
+    ]
+    assert Report.from_json(report.to_json()) == report
+
+
+def test_history_on_the_page_and_in_text(nightly):
+    with ps.open_run(nightly) as run, ps.open_run(nightly, 4) as before:
+        report, older = run.report(), before.report()
+    page, history = check_page(report.to_html()), report.history
+    counts = f"{history.new} new, {history.persisting} persisting, {history.fixed} fixed"
+    since = f"Failure modes since run 4, {report.history.previous.created_at[:10]}"
+    for text in (page.text, report.to_text()):
+        assert since in text
+        assert counts in text
+    new = next(c for c in history.changes if c.status == "new")
+    told = f"new: {new.class_name}: {new.tags}, accuracy {new.accuracy_before:.1%} → "
+    assert f"  {told}{new.accuracy:.1%}\n" in report.to_text()
+    sparks = [a["aria-label"] for a in page.of("svg") if a.get("class") == "spark"]
+    assert len(sparks) == len(report.modes) + len(report.cards)
+    expected = {
+        "Accuracy " + ", ".join("unknown" if a is None else f"{a:.1%}" for a in t.accuracies)
+        for t in history.trends
+    }
+    assert {*sparks} == expected
+    # Of the apes, the second night knew nothing.
+    ape = [t for t in older.history.trends if None in t.accuracies]
+    assert ape
+    assert "unknown" in older.to_html()
+
+
+def test_without_an_earlier_run_a_sentence_says_so(report):
+    said = "There is no earlier run of this kind to compare with."
+    assert report.history is None
+    page = check_page(report.to_html())
+    assert said in page.text
+    assert said in report.to_text()
+    assert "Since the previous run" not in page.text
+    assert "Trend" not in page.text
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "lines"),
+    [
+        ((0.5,), ["M3 11h0", "M3 11h0"]),
+        ((0.0, 1.0), ["M3 19h0L69 3", "M69 3h0"]),
+        ((None, 0.5, None, 0.25, 0.5, None), ["M16.2 11h0M42.6 15h0L55.8 11"]),
+        ((None,), [""]),
+    ],
+)
+def test_a_sparkline_has_gaps_where_nothing_is_known(accuracies, lines):
+    page = Page(html._sparkline(accuracies))
+    assert [path["d"] for path in page.of("path")] == lines
 
 
 # The command --------------------------------------------------------------------------------------

@@ -8,26 +8,30 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import ibis
 import polars as pl
 
-from prime_sql import __version__, queries, rank
-from prime_sql.errors import OptionError
+from prime_sql import __version__, history, queries, rank
 from prime_sql.explain import table_of_images, table_of_pictures, told_by
-from prime_sql.options import LARGEST_MAX_TAGS
+from prime_sql.options import LARGEST_MAX_TAGS, whole_number
 from prime_sql.report.data import (
     FORMAT,
     Card,
+    Change,
     ClassRow,
     Example,
     Headline,
+    History,
     Mode,
+    PastRun,
     Pick,
     Report,
     Search,
     Subset,
+    Trend,
     Unseen,
     WrongPrediction,
 )
@@ -49,11 +53,11 @@ def collect(
     top: int = rank.TOP,
     cards: int = CARDS,
     thumbnails: bool = True,
+    runs: int = history.RUNS,
     on_sql: OnSql | None = None,
 ) -> Report:
     """Collect the report of `run`; see `Run.report`."""
-    if not isinstance(cards, int) or isinstance(cards, bool) or cards < 0:
-        raise OptionError(f"cards must be a whole number from 0 on, got {cards!r}")
+    cards, runs = whole_number("cards", cards, 0), whole_number("runs", runs)
     summary = rank.summarize(run, top, on_sql=on_sql)
     validation = run.validation
     warehouse = Warehouse(run.backend, on_sql)
@@ -109,7 +113,7 @@ def collect(
         search=Search(
             run_id=run.run_id,
             counted_run_id=run.counted_run_id,
-            created_at=run.created_at.isoformat(timespec="seconds") + "Z",
+            created_at=_moment(run.created_at),
             version=run.version,
             sources=dict(run.sources),
             options=json.loads(run.options.to_json()),
@@ -135,6 +139,7 @@ def collect(
         classes=_rows(ClassRow, in_order),
         told_by=told_by(run),
         unseen=_unseen(run),
+        history=_history(run, runs, on_sql),
     )
 
 
@@ -190,6 +195,48 @@ def _unseen(run: Run) -> Unseen | None:
         warnings=tuple(validation.warnings),
         **{name: _plain(row[name]) for name in names if name in row},
     )
+
+
+def _history(run: Run, runs: int, on_sql: OnSql | None) -> History | None:
+    previous = run.previous
+    if previous is None:
+        return None
+    changes = history.changes(run, on_sql)
+    assert changes is not None  # there is a previous run
+    changed = changes.to_polars()
+    followed = history.history(run, runs, on_sql, changes).to_polars()
+    own = changed.filter("is_mode_b").select("mode_id")
+    last = followed.select("run_id", "created_at").unique().sort("run_id")
+    trends = (
+        followed.join(own, on="mode_id", how="semi")
+        .sort("place", "run_id")
+        .group_by("mode_id", maintain_order=True)
+        .agg("images", pl.col("accuracy").alias("accuracies"))
+    )
+    changed = changed.rename(
+        {
+            "images_a": "images_before",
+            "accuracy_a": "accuracy_before",
+            "images_b": "images",
+            "accuracy_b": "accuracy",
+        }
+    )
+    counts = dict(changed["status"].value_counts().iter_rows())
+    return History(
+        previous=_past(previous.run_id, previous.created_at),
+        **{status: counts.get(status, 0) for status in ("new", "persisting", "fixed", "undecided")},
+        changes=_rows(Change, changed),
+        runs=tuple(_past(*row) for row in last.iter_rows()),
+        trends=_rows(Trend, trends),
+    )
+
+
+def _past(run_id: int, created_at: datetime) -> PastRun:
+    return PastRun(run_id, _moment(created_at))
+
+
+def _moment(time: datetime) -> str:
+    return time.isoformat(timespec="seconds") + "Z"
 
 
 def _rows(kind: Any, rows: pl.DataFrame) -> tuple[Any, ...]:

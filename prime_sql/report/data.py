@@ -284,6 +284,84 @@ class Unseen:
 
 
 @dataclass(frozen=True)
+class Change:
+    """A failure mode of this run or the previous one, and how it changed; see `compare`.
+
+    Attributes
+    ----------
+    status
+        new, persisting, fixed or undecided.
+    images_before, accuracy_before, images, accuracy
+        In the previous run and in this one; None where its class was missing.
+    accuracy_change, change_low, change_high
+        By how much accuracy rose, and the 95 % interval of that.
+    q_value
+        Whether that is chance; None where the mode is undecided.
+    """
+
+    status: str
+    mode_id: str
+    class_name: str
+    tags: str
+    images_before: int | None
+    accuracy_before: float | None
+    images: int | None
+    accuracy: float | None
+    accuracy_change: float | None
+    change_low: float | None
+    change_high: float | None
+    q_value: float | None
+
+
+@dataclass(frozen=True)
+class PastRun:
+    """One of the runs that are compared with each other."""
+
+    run_id: int
+    created_at: str
+
+
+@dataclass(frozen=True)
+class Trend:
+    """Images and accuracy of a mode in each of the runs of `History.runs`, in their order.
+
+    None where its class was missing, and the accuracy also where no image carried its tags.
+    """
+
+    mode_id: str
+    images: tuple[int | None, ...]
+    accuracies: tuple[float | None, ...]
+
+
+@dataclass(frozen=True)
+class History:
+    """What changed since the previous run, and how the modes did before; see `Run.history`.
+
+    Attributes
+    ----------
+    previous
+        The run before this one, of the same job, or the same predictions, with the same options.
+    new, persisting, fixed, undecided
+        How many failure modes.
+    changes
+        All modes of either run, in the order of `compare`.
+    runs
+        The last runs, this one included, oldest first.
+    trends
+        Of the failure modes of this run.
+    """
+
+    previous: PastRun
+    new: int
+    persisting: int
+    fixed: int
+    undecided: int
+    changes: tuple[Change, ...]
+    runs: tuple[PastRun, ...]
+    trends: tuple[Trend, ...]
+
+
+@dataclass(frozen=True)
 class Report:
     """A run as people look at it.
 
@@ -308,6 +386,8 @@ class Report:
         prediction.
     unseen
         None where the run was not validated.
+    history
+        None where there is no earlier run to compare with.
     """
 
     format: str
@@ -320,6 +400,7 @@ class Report:
     classes: tuple[ClassRow, ...]
     told_by: str
     unseen: Unseen | None
+    history: History | None
 
     def to_json(self) -> str:
         """Return all of it as a JSON object, with the names of the attributes.

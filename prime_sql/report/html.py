@@ -18,8 +18,8 @@ from markupsafe import Markup
 
 from prime_sql.report import plots
 from prime_sql.report.collection import CARDS
-from prime_sql.report.data import Card, Example, Report
-from prime_sql.report.text import definition, result, searched
+from prime_sql.report.data import Card, Change, Example, Report
+from prime_sql.report.text import changes_of, day, definition, result, searched, since
 
 LARGEST = 3_000_000  # bytes of a page with up to 50 cards; more cards may take as much more
 _SHARE_OF_ROWS = 0.8  # of these for what is not a picture, where the table is long
@@ -33,20 +33,25 @@ class _Shown:
 
     rows: int
     cards: int
+    trends: bool = True  # in the table; cards have them always
     pictures: int = 0  # of the example images that have a thumbnail, card by card
 
 
 def page(report: Report) -> str:
     """Return the page.
 
-    Where all would not fit into 3 MB, the table has the failure modes with most excess errors and
-    says so; then thumbnails are left out, the last cards' first; at last, cards.
+    Where all would not fit into 3 MB, the table goes without trends; then it has the failure modes
+    with most excess errors and says so; then thumbnails are left out, the last cards' first; at
+    last, cards.
     """
     figures, missing = plots.draw(report)
     notes = [missing] if missing else []
     largest = LARGEST * max(1, len(report.cards) / CARDS)
     shown = _Shown(len(report.modes), len(report.cards))
     text = _render(report, shown, figures, notes)
+    if report.history and len(text.encode()) > largest * _SHARE_OF_ROWS:
+        shown = replace(shown, trends=False)
+        text = _render(report, shown, figures, notes)
     while (size := len(text.encode())) > largest * _SHARE_OF_ROWS and shown.rows > _LEAST_ROWS:
         fitting = int(shown.rows * min(0.95, largest * _SHARE_OF_ROWS / size))
         shown = replace(shown, rows=max(_LEAST_ROWS, fitting))
@@ -110,6 +115,10 @@ def _render(
             has_p=any(mode.p_value is not None for mode in modes),
             has_q=any(mode.q_value is not None for mode in modes),
             figures=figures,
+            since=since(report),
+            changes=_grouped(report),
+            trends=_trends(report),
+            trends_in_table=report.history is not None and shown.trends,
             pictures={
                 (mode_id, example.image_id)
                 for mode_id, example in islice(_pictured(cards), shown.pictures)
@@ -121,6 +130,59 @@ def _render(
             css=_inside("report.css"),
             js=_inside("report.js"),
         )
+    )
+
+
+@dataclass(frozen=True)
+class _Trend:
+    """How a mode did before, and its change since the previous run."""
+
+    status: str
+    change: float | None
+    accuracies: tuple[float | None, ...]
+    images: tuple[int | None, ...]
+
+
+def _trends(report: Report) -> dict[str, _Trend]:
+    if report.history is None:
+        return {}
+    changes = {change.mode_id: change for change in report.history.changes}
+    return {
+        trend.mode_id: _Trend(
+            changes[trend.mode_id].status,
+            changes[trend.mode_id].accuracy_change,
+            trend.accuracies,
+            trend.images,
+        )
+        for trend in report.history.trends
+    }
+
+
+def _grouped(report: Report) -> dict[str, list[Change]]:
+    """Return the changes by their status, what a reader looks for first."""
+    grouped: dict[str, list[Change]] = {"new": [], "fixed": [], "persisting": [], "undecided": []}
+    for change in changes_of(report):
+        grouped[change.status].append(change)
+    return grouped
+
+
+def _sparkline(accuracies: tuple[float | None, ...], width: int = 72) -> Markup:
+    """Draw accuracies from 0 to 1 as a line with gaps; the newest one is a dot."""
+    step = (width - 6) / max(1, len(accuracies) - 1)
+    points = [
+        None if each is None else f"{3 + step * place:.3g} {19 - 16 * each:.3g}"
+        for place, each in enumerate(accuracies)
+    ]
+    line = ""
+    for before, point in zip((None, *points), points, strict=False):
+        if point is not None:
+            # A line of no length has round ends, too: a point between gaps is a dot.
+            line += f"L{point}" if before else f"M{point}h0"
+    told = ", ".join("unknown" if each is None else f"{each:.1%}" for each in accuracies)
+    newest = f'<path class="now" d="M{points[-1]}h0"/>' if points[-1] else ""
+    return Markup(
+        f'<svg class="spark" role="img" aria-label="Accuracy {told}" viewBox="0 0 {width} 22">'
+        f'<path d="{line}"/>{newest}</svg>'
     )
 
 
@@ -142,6 +204,9 @@ def _environment() -> jinja2.Environment:
     environment.filters["percent"] = lambda share: "" if share is None else f"{share:.1%}"
     environment.filters["points"] = lambda share: "" if share is None else f"{share * 100:.1f}"
     environment.filters["number"] = lambda number: f"{number:,}"
+    environment.filters["signed"] = lambda share: "" if share is None else f"{share * 100:+.1f}"
+    environment.filters["day"] = day
+    environment.filters["sparkline"] = _sparkline
     environment.filters["p"] = lambda p: "" if p is None else f"{p:.2g}"
     environment.filters["short"] = _short
     environment.filters["short_tags"] = _short_tags

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from prime_sql.output import printable
-from prime_sql.report.data import Report
+from prime_sql.report.data import Change, PastRun, Report
+
+_CHANGES = 5  # of each kind, in the text
 
 
 def text(report: Report) -> str:
@@ -31,6 +33,16 @@ def text(report: Report) -> str:
         ]
     if report.unseen is not None:
         lines += ["", report.unseen.sentence]
+    lines += ["", f"{since(report)}."]
+    for status in ("new", "fixed"):
+        changes = [each for each in changes_of(report) if each.status == status]
+        lines += [
+            f"  {status}: {each.class_name}: {each.tags}, accuracy "
+            f"{_percent(each.accuracy_before)} → {_percent(each.accuracy)}"
+            for each in changes[:_CHANGES]
+        ]
+        if (more := len(changes) - _CHANGES) > 0:
+            lines.append(f"  and {more:,} more {status} ones")
     return "\n".join(map(printable, lines)) + "\n"
 
 
@@ -79,6 +91,37 @@ def result(report: Report) -> list[str]:
         rest = "; no other explains another one" if headline.complete else ""
         sentences.append(f"{which} {explained:.0%} of the errors{rest}")
     return sentences
+
+
+def since(report: Report) -> str:
+    """Say what changed since the previous run, in a sentence without its full stop."""
+    history = report.history
+    if history is None:
+        return "There is no earlier run of this kind to compare with"
+    counts = ", ".join(
+        f"{number:,} {status}"
+        for number, status in (
+            (history.new, "new"),
+            (history.persisting, "persisting"),
+            (history.fixed, "fixed"),
+            (history.undecided, "undecided"),
+        )
+    )
+    return f"Failure modes since run {history.previous.run_id}, {day(history.previous)}: {counts}"
+
+
+def changes_of(report: Report) -> tuple[Change, ...]:
+    """Return all modes of this run and the previous one; none where there is no such."""
+    return () if report.history is None else report.history.changes
+
+
+def day(run: PastRun) -> str:
+    """Return when a run was made, for people."""
+    return f"{run.created_at[:16].replace('T', ' ')} UTC"
+
+
+def _percent(share: float | None) -> str:
+    return "?" if share is None else f"{share:.1%}"
 
 
 def _count(number: int, thing: str, things: str = "") -> str:
