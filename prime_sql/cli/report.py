@@ -13,6 +13,7 @@ import prime_sql as ps
 from prime_sql import rank
 from prime_sql.cli.app import RESULTS, Command, Db, Quiet, RunOption, app, reports_errors, say
 from prime_sql.errors import OptionError
+from prime_sql.history import RUNS
 from prime_sql.output import write_text
 from prime_sql.report import CARDS
 
@@ -75,13 +76,19 @@ def report(
             min=0, help="How many failure modes get a card, with subsets, images and SQL."
         ),
     ] = CARDS,
+    runs: Annotated[
+        int,
+        typer.Option(
+            min=1, help="Through how many of the last comparable runs each mode is followed."
+        ),
+    ] = RUNS,
     run: RunOption = None,
     quiet: Quiet = False,
 ) -> None:
     """Write a report of a run: what was found, mode by mode, for people to look at."""
     form = _form(output, format_, db)
     with ps.open_run(db, run) as opened:
-        collected = opened.report(top=top, cards=cards, thumbnails=form is not Form.text)
+        collected = opened.report(top=top, cards=cards, thumbnails=form is not Form.text, runs=runs)
     if form is Form.html:
         text = collected.to_html()
     elif form is Form.json:
