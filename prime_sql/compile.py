@@ -45,7 +45,34 @@ _NOT_HERE = {
 }
 
 
-def compile(predictions: str, tags: str, *, dialect: str = "duckdb", **options: Any) -> str:
+# How a script keeps the answer of a step for the others: in a temporary table where there is such.
+# PostgreSQL and Redshift plan joins well only of tables whose sizes they know.
+_KEEP = {
+    "duckdb": ("create or replace temporary table NAME as\nSQL",),
+    "postgres": (
+        "drop table if exists pg_temp.NAME",
+        "create temporary table NAME as\nSQL",
+        "analyze NAME",
+    ),
+    "spark": ("create or replace temporary view NAME as\nSQL", "cache table NAME"),
+    "databricks": ("create or replace temporary view NAME as\nSQL", "cache table NAME"),
+    "snowflake": ("create or replace temporary table NAME as\nSQL",),
+    "bigquery": ("create or replace temp table NAME as\nSQL",),
+    "trino": ("drop table if exists NAME", "create table NAME as\nSQL"),
+    "redshift": (
+        "drop table if exists NAME",
+        "create temporary table NAME as\nSQL",
+        "analyze NAME",
+    ),
+    "clickhouse": ("create or replace temporary table NAME as\nSQL",),
+}
+# Trino has no temporary tables.
+_CLEAR = {"trino": "drop table NAME"}
+
+
+def compile(
+    predictions: str, tags: str, *, dialect: str = "duckdb", script: bool = False, **options: Any
+) -> str:
     """Return one SELECT that finds the failure modes of two tables, without Python.
 
     It returns the rows of ``failure_modes`` of a search with the same options, the same `mode_id`
@@ -59,6 +86,10 @@ def compile(predictions: str, tags: str, *, dialect: str = "duckdb", **options: 
         (``{{ ref('predictions') }}``).
     dialect
         The engine that will run it, one of `DIALECTS`.
+    script
+        Return several statements that keep the answer of every step in a temporary table, and end
+        with the SELECT. Engines that know how large a table is, or that would work out a common
+        table expression anew wherever it is read, are far faster with it.
     **options
         Those of `search` that say what a failure mode, a class, an error and the columns are.
         Conditions are written in `dialect`. A column's name is quoted where upper and lower case
@@ -102,9 +133,19 @@ def compile(predictions: str, tags: str, *, dialect: str = "duckdb", **options: 
         )
         for place, (name, sql) in enumerate(steps)
     ]
-    statement = "with " + ",\n\n".join(f"{name} as (\n{_indented(sql)}\n)" for name, sql in parts)
-    final = _translated(queries.find("compile/answer").render(), dialect)
-    statement += f"\n\n{_renamed(final, taken, dialect)}\n"
+    final = _renamed(_translated(queries.find("compile/answer").render(), dialect), taken, dialect)
+    if script:
+        statements = [
+            statement.replace("NAME", name).replace("SQL", sql)
+            for name, sql in parts
+            for statement in _KEEP[dialect]
+        ]
+        clear = _CLEAR.get(dialect, "")
+        statements += [final, *(clear.replace("NAME", name) for name, _ in parts if clear)]
+        statement = ";\n\n".join(statements) + ";\n"
+    else:
+        ctes = ",\n\n".join(f"{name} as (\n{_indented(sql)}\n)" for name, sql in parts)
+        statement = f"with {ctes}\n\n{final}\n"
     for role, table in tables.items():
         if table.is_verbatim:
             statement = statement.replace(sources[role], table.sql)

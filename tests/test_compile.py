@@ -59,6 +59,9 @@ def test_the_rows_are_those_of_a_search(options):
     options = {**data.OPTIONS, **options}
     with ps.search(*TABLES.values(), **options) as run:
         answer = check(ps.compile("predictions", "tags", **options), run, **TABLES)
+        # con.sql runs all statements of a script and returns the rows of the last one.
+        script = ps.compile("predictions", "tags", script=True, **options)
+        assert_frame_equal(ask(script, **TABLES), answer)
     assert answer.height
     if options == data.OPTIONS:
         assert set(answer["tags"]) == {"black + hang", "snow", "toy"}
@@ -141,6 +144,27 @@ OPTIONS = {
     "where": "split = 'test'",
     "min_score": 0.5,
 }
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_script_keeps_every_step_before_it_is_read(dialect):
+    text = ps.compile("marts.predictions", "marts.tags", dialect=dialect, script=True, **OPTIONS)
+    statements = sqlglot.parse(text, read=dialect, error_level=sqlglot.ErrorLevel.RAISE)
+    made, answers = [], 0
+    for statement in filter(None, statements):
+        if isinstance(statement, sge.Create):
+            names = {cte.alias for cte in statement.find_all(sge.CTE)}
+            read = {
+                table.sql(dialect).split()[0] for table in statement.expression.find_all(sge.Table)
+            }
+            assert read - names <= {*made, "marts.predictions", "marts.tags"}
+            made.append(statement.this.sql(dialect))
+        answers += isinstance(statement, sge.Select)
+    assert made[-1] == "failure_modes"
+    assert "prime_tags" in made
+    assert answers == 1
+    dropped = [s for s in text.split(";") if s.strip().startswith("drop table prime_")]
+    assert bool(dropped) == (dialect == "trino")  # elsewhere the session's end clears up
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)

@@ -60,6 +60,14 @@ def compile(
             help=f"The engine that will run the statement: {', '.join(DIALECTS)}.",
         ),
     ] = "duckdb",
+    script: Annotated[
+        bool,
+        typer.Option(
+            "--script",
+            help="Print several statements that keep each step in a temporary table: faster where "
+            "one statement with so many joins is planned badly, as in PostgreSQL and Spark.",
+        ),
+    ] = False,
     max_tags: MaxTags = Options.max_tags,
     min_images: MinImages = Options.min_images,
     min_drop: MinDrop = Options.min_drop,
@@ -76,7 +84,7 @@ def compile(
     score: Score = Options.score,
     min_score: MinScore = Options.min_score,
 ) -> None:
-    """Print the search as one SELECT that needs no Python to run.
+    """Print the search as one SELECT (or as a script) that needs no Python to run.
 
     It returns the rows of failure_modes, worst first: for a dbt model, a view, a scheduled query.
     Conditions are written in the engine's dialect.
@@ -87,4 +95,4 @@ def compile(
         if name in Options.__dataclass_fields__
     }
     given["necessity"] = numbers(necessity)
-    sys.stdout.write(compile_search(predictions, tags, dialect=dialect, **given))
+    sys.stdout.write(compile_search(predictions, tags, dialect=dialect, script=script, **given))
