@@ -44,10 +44,14 @@ class Wanted:
         Columns by their exact names; None for all columns.
     in_conditions
         Names in SQL conditions, in lower case: SQL does not tell ``Region`` from ``region``.
+    typed
+        Whether the columns of a file of text keep the types that the engine guesses, all but the
+        image; for tables that are neither predictions nor tags.
     """
 
     names: frozenset[str] | None = None
     in_conditions: frozenset[str] = frozenset()
+    typed: bool = False
 
     def among(self, columns: Iterable[Any]) -> list[Any]:
         """Return the wanted ones of `columns`, in their order; the first where there are none."""
@@ -189,23 +193,42 @@ def _typed(kind: dt.DataType, nothing: dt.DataType = dt.string) -> dt.DataType:
 def _open_named(
     name: str, role: str, warehouse: Warehouse, options: Options, wanted: Wanted
 ) -> Source:
+    place = named(name, role)
+    if place is None:
+        return _read_files(name, role, warehouse, options, wanted)
+    path, table = place
+    if path is None:
+        catalog = warehouse.backend.current_catalog
+        return _find_table(catalog, name, describe(name), role, warehouse, wanted)
+    catalog = catalog_of(path, role, warehouse)
+    return _find_table(catalog, table, name, role, warehouse, wanted)
+
+
+def named(name: str, role: str) -> tuple[Path | None, str] | None:
+    """Say where a source is that is given by name: None for files, else a database and its table.
+
+    The database is None where it is the target database; whether it has such a table is not
+    looked up.
+
+    Raises
+    ------
+    InputError
+        When there are no such files.
+    """
     lower = name.lower()
     if lower.endswith(PARQUET + CSV + JSON):
         _check_files(name, role)
-        return _read_files(name, role, warehouse, options, wanted)
+        return None
     database, colon, table = name.rpartition(":")
     if colon and (database.lower().endswith(DATABASE) or os.path.isfile(database)):  # noqa: PTH113
-        path = Path(database)
-        if not path.is_file():
+        if not Path(database).is_file():
             raise InputError(f"{role}: there is no database file {database}")
-        catalog = catalog_of(path, role, warehouse)
-        return _find_table(catalog, table, name, role, warehouse, wanted)
+        return Path(database), table
     if lower.endswith(DATABASE) and Path(name).is_file():
         raise InputError(f"{role}: {name} is a database; name a table in it, as in {name}:TABLE")
     if os.path.exists(name):  # noqa: PTH110  # Path.exists raises where a name is too long
         raise InputError(f"{role}: cannot tell the format of {name} from its name; give {FORMS}")
-    catalog = warehouse.backend.current_catalog
-    return _find_table(catalog, name, describe(name), role, warehouse, wanted)
+    return None, name
 
 
 def _check_files(name: str, role: str) -> None:
@@ -257,6 +280,8 @@ def _read_files(
 
 def _names_and_words(guessed: Table, role: str, options: Options, wanted: Wanted) -> set[str]:
     """Return the columns that are text, whatever they look like: '007' must not become 7."""
+    if wanted.typed:
+        return {options.image_id} & {*guessed.columns}
     if role not in ("predictions", "tags"):
         return {*wanted.among(guessed.columns)}  # ids, labels and texts
     if role == "tags":

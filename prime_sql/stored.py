@@ -258,6 +258,8 @@ class StoredRun:
         else:
             schema, _, bare = name.rpartition(".")
             place = (catalog, schema or "main")
+            if not schema and bare in self.backend.list_tables(database=("temp", "main")):
+                place = ("temp", "main")  # which a job joins with
             known = self.backend.list_tables(database=place)
             if bare not in known:
                 raise QueryError(f"there is no table or file {name!r}.{did_you_mean(bare, known)}")

@@ -125,19 +125,24 @@ def validate(
     tolerance: float,
     on_sql: OnSql | None,
     columns: dict[str, Any],
+    options: Options | None = None,
+    shown: Callable[[Checked], Checked] = lambda checked: checked,
 ) -> Validation:
     """Check the failure modes of `run` on other data, and store the verdicts; see `Run.validate`.
 
-    `columns` are the options that say what the columns are called; None means as in the run.
+    `columns` are the options that say what the columns are called; None means as in the run. A job
+    also brings the options as they were before they were stored, and `shown`, which takes out what
+    is not to be stored.
     """
     return _in_session(
         run,
         predictions,
         tags,
-        options_for(run.options, where, columns),
+        options_for(options or run.options, where, columns),
         whole_number("min_unseen_images", min_unseen_images),
         _fraction("tolerance", tolerance),
         on_sql,
+        shown,
     )
 
 
@@ -149,6 +154,7 @@ def _in_session(
     min_unseen_images: int,
     tolerance: float,
     on_sql: OnSql | None,
+    shown: Callable[[Checked], Checked],
 ) -> Validation:
     warehouse = Warehouse(Database(run.backend).backend, on_sql)
     try:
@@ -163,7 +169,7 @@ def _in_session(
             tolerance=tolerance,
         )
         with warehouse.transaction():
-            store(checked, run.run_id, warehouse)
+            store(shown(checked), run.run_id, warehouse)
     finally:
         warehouse.close()
     validation = stored(run)

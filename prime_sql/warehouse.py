@@ -252,6 +252,12 @@ class Database:
     def publish(self) -> Backend:
         """Give a new file its name; return the connection that results are read from."""
         if self._partial is not None and self.path is not None:
+            try:
+                # Closing would do this as well, but keep silent where the disk is full; and what
+                # is still in the log does not move with the file.
+                self.backend.raw_sql("force checkpoint")
+            except duckdb.Error as error:
+                raise WarehouseError(f"cannot write {self.path}: {first_line(error)}") from error
             self.backend.disconnect()
             try:
                 os.link(self._partial, self._place)  # unlike a rename, never replaces a file

@@ -3,7 +3,7 @@
 from prime_sql.cli.app import app, main
 
 # In the order of the help.
-from prime_sql.cli import search, top, report, chance, validate, explain  # isort: skip  # noqa: F401
+from prime_sql.cli import search, run, top, report, chance, validate, explain  # isort: skip  # noqa: F401
 from prime_sql.cli import compare, history, gate, pick, ask  # isort: skip  # noqa: F401
 from prime_sql.cli import compile, vision, demo  # isort: skip  # noqa: F401
 

@@ -61,16 +61,21 @@ class Asked:
     def judge(self, run: ps.Run, *, quiet: bool = False) -> None:
         """Say what the gates say of a run, write it, and exit with status 1 where one tripped."""
         outcomes = gates.judge(run, self.gates)
-        for outcome in outcomes:
-            if outcome.tripped or outcome.note is not None or not quiet:
-                style = "bold red" if outcome.tripped else "yellow" if outcome.note else "bold"
-                say("\n".join(outcome.lines()), label="Gate", style=style)
+        show_outcomes(outcomes, quiet=quiet)
         if self.junit is not None:
             output.write_text(gates.junit(run, outcomes), self.junit)
         if self.summary is not None:
             output.append_text(gates.markdown(run, outcomes), self.summary)
         if any(outcome.tripped for outcome in outcomes):
             raise typer.Exit(1)
+
+
+def show_outcomes(outcomes: list[gates.Outcome], *, quiet: bool) -> None:
+    """Print what the gates say; when quiet, not that one passed."""
+    for outcome in outcomes:
+        if outcome.tripped or outcome.note is not None or not quiet:
+            style = "bold red" if outcome.tripped else "yellow" if outcome.note else "bold"
+            say("\n".join(outcome.lines()), label="Gate", style=style)
 
 
 def asked(fail_on: list[str] | None, junit: Path | None, summary: Path | None) -> Asked:

@@ -1,0 +1,137 @@
+"""``prime-sql run`` and ``prime-sql init``: a job, and a first file for one."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from prime_sql import job as jobs
+from prime_sql import rank
+from prime_sql.cli.app import Command, Quiet, Verbose, app, out, reports_errors, say, watched
+from prime_sql.cli.definition import COLUMNS
+from prime_sql.cli.gate import show_outcomes
+from prime_sql.cli.top import show as show_summary
+from prime_sql.errors import OptionError
+from prime_sql.job import draft
+from prime_sql.job.schema import shipped
+from prime_sql.output import Files
+
+
+@app.command(
+    cls=Command,
+    epilog="""
+    prime-sql run prime.toml
+    prime-sql run prime.toml --check
+    prime-sql init predictions.parquet tags.parquet
+    """,
+)
+@partial(reports_errors, interrupted="nothing was published: all outputs are as they were.")
+def run(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="The job, a TOML file; see prime-sql init.")
+    ],
+    check: Annotated[
+        bool, typer.Option("--check", help="Check the file, and do nothing else.")
+    ] = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Do a job: search, validate, write reports and tables, and exit with 1 where a gate trips.
+
+    The file is checked whole before anything runs, and its outputs are published together at the
+    end. Paths in it are relative to its folder; ${NAME} is an environment variable, whose value is
+    neither printed nor stored.
+    """
+    job = jobs.read(file)
+    if check:
+        if not quiet:
+            outputs = len(job.says.outputs)
+            say(f"{file} can run: job {job.name}, {outputs} output{'' if outputs == 1 else 's'}.")
+        return
+    with watched(quiet, verbose) as (on_sql, on_progress):
+        finished = jobs.run(job, on_sql=on_sql, on_progress=on_progress)
+    with finished.run as found:
+        modes = found.row_counts["failure_modes"]
+        if not modes:
+            say(f"No failure modes. {found.note or ''}".strip(), console=out)
+        else:
+            # A path that a variable hides is not one to copy.
+            db = None if "${" in job.shown.db else file.parent / job.shown.db
+            show_summary(rank.summarize(found, rank.TOP), found, db)
+        if found.validation is not None and modes:
+            say(found.validation.sentence(), console=out)
+        if not quiet:
+            say(f"Run {found.run_id} of job {job.name} is in {job.shown.db}.")
+            if finished.published:
+                say(f"Published: {', '.join(finished.published)}.")
+        show_outcomes(finished.outcomes, quiet=quiet)
+        if any(outcome.tripped for outcome in finished.outcomes):
+            raise typer.Exit(1)
+
+
+def _column(what: str) -> Any:
+    return typer.Option(metavar="COLUMN", help=what, rich_help_panel=COLUMNS, show_default=False)
+
+
+@app.command(
+    cls=Command,
+    epilog="""
+    prime-sql init predictions.parquet tags.parquet
+    prime-sql init 'scores/*.csv' warehouse.duckdb:marts.image_tags -o nightly.toml
+    prime-sql init --schema > prime.schema.json
+    """,
+)
+@reports_errors
+def init(
+    predictions: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="PREDICTIONS", help="In the forms that search takes.", show_default=False
+        ),
+    ] = None,
+    tags: Annotated[
+        str | None,
+        typer.Argument(metavar="TAGS", help="In the forms that search takes.", show_default=False),
+    ] = None,
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="FILE", help="The job file to write.")
+    ] = Path("prime.toml"),
+    db: Annotated[Path, typer.Option(metavar="FILE", help="The database of the job.")] = Path(
+        "prime.duckdb"
+    ),
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the job file.")] = False,
+    image_id: Annotated[str | None, _column("The image, in both tables.")] = None,
+    label: Annotated[str | None, _column("The label.")] = None,
+    prediction: Annotated[str | None, _column("The prediction.")] = None,
+    tag: Annotated[str | None, _column("The tag, or a list of tags.")] = None,
+    schema: Annotated[
+        bool, typer.Option("--schema", help="Print the JSON schema of job files, for editors.")
+    ] = False,
+) -> None:
+    """Write a first job file from two tables: their columns are looked at, and guessed.
+
+    The file runs as it is. Its schema is written beside it, for editors that complete and check
+    TOML by one.
+    """
+    if schema:
+        sys.stdout.write(shipped())
+        return
+    if predictions is None or tags is None:
+        raise OptionError("give PREDICTIONS and TAGS, or --schema")
+    if output.exists() and not force:
+        raise OptionError(f"{output} is there already; --force overwrites it")
+    if not output.absolute().parent.is_dir():
+        raise OptionError(f"cannot write {output}: the folder {output.parent} does not exist")
+    columns = {"image_id": image_id, "label": label, "prediction": prediction, "tag": tag}
+    folder = output.absolute().parent
+    text = draft.write(predictions, tags, db=str(db), folder=folder, columns=columns)
+    with Files() as files:
+        files.write(text, output)
+        files.write(shipped(), folder / draft.SCHEMA)
+        files.publish()
+    say(f"Wrote {output}. Read it, then: prime-sql run {shlex.quote(str(output))}")

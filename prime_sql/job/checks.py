@@ -1,0 +1,301 @@
+"""What can be wrong with a job, found before anything runs."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import duckdb
+
+from prime_sql import gates, queries
+from prime_sql.errors import OptionError, PrimeSqlError, did_you_mean
+from prime_sql.job.file import Job, Output
+from prime_sql.options import finite_number, whole_number
+from prime_sql.output import check_file
+from prime_sql.sources import named
+from prime_sql.stored import RELATIONS
+from prime_sql.warehouse import Database, first_line
+
+REPORTS = (".html", ".htm", ".json", ".txt")
+_RESERVED = frozenset([*RELATIONS, "runs", "outcomes", "vocabulary", "tagged"])
+_SYSTEM = ("prime", "information_schema", "pg_catalog", "temp", "system")
+
+
+def check(job: Job) -> list[str]:
+    """Return what is wrong with a job, as far as that can be seen without running it."""
+    with contextlib.chdir(job.path.absolute().parent):
+        return _Checks(job).all()
+
+
+def made_by(job: Job) -> str:
+    """Return the comment on tables that a job makes, by which it knows them again."""
+    return f"Made by the prime-sql job {job.name}"
+
+
+class _Checks:
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.says = job.says
+        self.problems: list[str] = []
+        self._tables: dict[str, str] = {}  # of the database that sources name: by key
+        self._made: set[str] = set()  # tables that outputs name
+
+    def all(self) -> list[str]:
+        self._database()
+        self._search()
+        self._validation()
+        self._chance()
+        self._joins()
+        places: dict[Path, str] = {
+            Path(self.says.db).resolve(): "db",
+            Path(self.job.path.name).resolve(): "the job file",
+        }
+        for i, output in enumerate(self.says.outputs, 1):
+            self._output(output, f"outputs[{i}]", places)
+        self._gates(places)
+        if not self.problems:
+            self._stored()
+        return self.problems
+
+    def _try(self, path: str, check: Callable[[], object]) -> None:
+        try:
+            check()
+        except PrimeSqlError as error:
+            text = str(error)
+            self.problems.append(text if text.startswith(path) else f"{path}: {text}")
+
+    def _say(self, path: str, problem: str) -> None:
+        self.problems.append(f"{path}: {problem}")
+
+    def _database(self) -> None:
+        path = Path(self.says.db)
+        if path.is_dir():
+            self._say("db", f"{path} is a folder; name a DuckDB file in it")
+        elif not path.absolute().parent.is_dir():
+            self._say("db", f"the folder {path.parent} does not exist; make it first")
+
+    def _source(self, path: str, name: str) -> None:
+        def look() -> None:
+            place = named(name, path)
+            if place is not None and place[0] is None:
+                self._tables[path] = place[1]
+
+        self._try(path, look)
+
+    def _search(self) -> None:
+        for name in ("predictions", "tags"):
+            self._source(f"sources.{name}", getattr(self.says.sources, name))
+        before = len(self.problems)
+        self._try("options", lambda: self.says.whole)
+        if len(self.problems) == before:
+            self._try("validation", lambda: self.says.search)
+
+    def _validation(self) -> None:
+        unseen = self.says.validation
+        if unseen is None:
+            return
+        other = [name for name in ("predictions", "tags", "where") if getattr(unseen, name)]
+        parts = [name for name in ("split", "find", "check") if getattr(unseen, name)]
+        if other and parts:
+            self._say("validation", f"{other[0]} and {parts[0]} exclude each other")
+        elif not other and not parts:
+            self._say(
+                "validation",
+                "say what the unseen data are: predictions and tags, where, or split, find and "
+                "check",
+            )
+        for name in ("predictions", "tags"):
+            if getattr(unseen, name):
+                self._source(f"validation.{name}", getattr(unseen, name))
+        least = unseen.min_unseen_images
+        self._try("validation", lambda: whole_number("min_unseen_images", least))
+        if not 0 <= finite_number("tolerance", unseen.tolerance) <= 1:
+            self._say("validation.tolerance", f"must be between 0 and 1, got {unseen.tolerance:g}")
+
+    def _chance(self) -> None:
+        for name in ("shuffles", "seed"):
+            if self.says.chance is not None and getattr(self.says.chance, name) < 0:
+                self._say(f"chance.{name}", "must be at least 0")
+
+    def _joins(self) -> None:
+        for name, join in self.says.joins.items():
+            if not re.fullmatch(r"[A-Za-z_]\w*", name):
+                self._say(f"joins.{name}", "call it by letters, digits and _, as SQL does")
+            elif name.lower() in _RESERVED:
+                self._say(f"joins.{name}", "this is a table of the results; choose another name")
+            self._source(f"joins.{name}", join.source)
+
+    def _output(self, output: Output, path: str, places: dict[Path, str]) -> None:
+        targets = [name for name in ("report", "file", "table") if getattr(output, name)]
+        contents = [name for name in ("question", "sql", "sql_file") if getattr(output, name)]
+        if len(targets) != 1:
+            given = " and ".join(targets) or "none of them"
+            self._say(path, f"needs one of report, file and table, got {given}")
+            return
+        if len(contents) > 1:
+            self._say(path, f"{' and '.join(contents)} exclude each other")
+        if output.report:
+            if contents:
+                self._say(f"{path}.{contents[0]}", "a report shows the run; leave it out")
+            if Path(output.report).suffix.lower() not in REPORTS:
+                self._say(f"{path}.report", "name a file that ends in .html, .json or .txt")
+            else:
+                self._place(f"{path}.report", output.report, places)
+            for name, least in (("top", 1), ("cards", 0)):
+                if getattr(output, name) < least:
+                    self._say(f"{path}.{name}", f"must be at least {least}")
+        elif output.top != Output.top or output.cards != Output.cards:
+            self._say(path, "top and cards are for a report")
+        if output.file:
+            before = len(self.problems)
+            self._try(f"{path}.file", lambda: check_file(Path(str(output.file))))
+            if len(self.problems) == before:
+                self._place(f"{path}.file", output.file, places)
+        if output.table:
+            self._table(f"{path}.table", output.table)
+        self._content(output, path)
+
+    def _place(self, path: str, file: str, places: dict[Path, str]) -> None:
+        place = Path(file)
+        if place.is_dir():
+            self._say(path, f"{place} is a folder")
+        elif not place.absolute().parent.is_dir():
+            self._say(path, f"the folder {place.parent} does not exist")
+        elif place.resolve() in places:
+            self._say(path, f"{file} is {places[place.resolve()]} already")
+        else:
+            places[place.resolve()] = path
+
+    def _table(self, path: str, name: str) -> None:
+        schema, _, table = name.rpartition(".")
+        name = _whole(name)
+        if not table or "." in schema:
+            self._say(path, f"name a table as SCHEMA.TABLE, got {name!r}")
+        elif schema.lower() in _SYSTEM:
+            self._say(path, f"the schema {schema} is taken; name another")
+        elif name in self._made:
+            self._say(path, f"{name} is an output already")
+        self._made.add(name)
+
+    def _content(self, output: Output, path: str) -> None:
+        if output.params and not output.question:
+            self._say(f"{path}.params", "only a question takes parameters")
+        if output.question:
+            self._try(f"{path}.question", lambda: _check_question(output))
+        if output.sql:
+            self._try(f"{path}.sql", lambda: _check_sql(str(output.sql)))
+        if output.sql_file:
+            self._try(f"{path}.sql_file", lambda: _check_sql(read_sql(str(output.sql_file))))
+
+    def _gates(self, places: dict[Path, str]) -> None:
+        wanted = self.says.gates
+        for i, text in enumerate(wanted.fail_on, 1):
+            self._gate(f"gates.fail_on[{i}]", text)
+        if wanted.junit and not wanted.fail_on:
+            self._say("gates.junit", "it says which gates tripped; give fail_on, too")
+        for name in ("junit", "summary"):
+            file = getattr(wanted, name)
+            if file:
+                self._place(f"gates.{name}", file, places)
+
+    def _gate(self, path: str, text: str) -> None:
+        try:
+            gate = gates.parse(text)
+        except PrimeSqlError as error:
+            self._say(path, str(error))
+            return
+        chance, options = self.says.chance, self.says.options
+        missing = {
+            "[validation]": gate.needs_validation and self.says.validation is None,
+            "[chance]": "q_value" in gate.named and chance is None and "max_q" not in options,
+            "[chance] with shuffles": "family_wise_p" in gate.named
+            and not (chance and chance.shuffles),
+        }
+        for section, lacks in missing.items():
+            if lacks:
+                self._say(path, f"{text!r} names what only {section} finds out; add it")
+
+    def _stored(self) -> None:
+        """Look into the database, where there is one."""
+        path = Path(self.says.db)
+        if not path.exists():
+            for key, table in self._tables.items():
+                self._say(key, f"there is no file {table}, nor a database {path} with such a table")
+            return
+        try:
+            database = Database(path, read_only=True)
+        except PrimeSqlError as error:
+            self._say("db", str(error))
+            return
+        own = made_by(self.job)
+        try:
+            rows = database.backend.raw_sql(
+                "select schema_name, table_name, comment from duckdb_tables() "
+                "where database_name = current_database() union all "
+                "select schema_name, view_name, comment from duckdb_views() "
+                "where database_name = current_database() and not internal"
+            ).fetchall()
+        finally:
+            database.discard()
+        names = {f"{schema}.{table}" for schema, table, _ in rows}
+        names |= {table for schema, table, _ in rows if schema == "main"}
+        for key, table in self._tables.items():
+            if table not in names:
+                hint = did_you_mean(table, names)
+                self._say(key, f"there is neither a file nor a table {table}.{hint}")
+        comments = {f"{schema}.{table}".lower(): comment for schema, table, comment in rows}
+        for i, output in enumerate(self.says.outputs, 1):
+            if output.table and comments.get(_whole(output.table), own) != own:
+                self._say(
+                    f"outputs[{i}].table",
+                    f"{output.table} is there and was not made by this job; name another, or drop "
+                    "it first",
+                )
+
+
+def _whole(table: str) -> str:
+    """Return the name of a table with its schema, in lower case: names are alike in any case."""
+    return (table if "." in table else f"main.{table}").lower()
+
+
+def read_sql(file: str) -> str:
+    """Return the text of a file with a query.
+
+    Raises
+    ------
+    OptionError
+        When it cannot be read.
+    """
+    try:
+        return Path(file).read_text(encoding="utf-8")
+    except OSError as error:
+        raise OptionError(f"cannot read {file}: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise OptionError(f"{file} is not text in UTF-8") from error
+
+
+def _check_question(output: Output) -> None:
+    question = queries.question(str(output.question))
+    known = [parameter.name for parameter in question.parameters]
+    for name in output.params:
+        if name not in known:
+            hint = did_you_mean(name, known) or f" It has: {', '.join(known) or 'none'}."
+            raise OptionError(f"{question.name} has no parameter {name!r}.{hint}")
+    for parameter in question.parameters:
+        if parameter.default is None and parameter.name not in output.params:
+            raise OptionError(
+                f"{question.name} needs the parameter {parameter.name!r}: {parameter.text}"
+            )
+
+
+def _check_sql(text: str) -> None:
+    try:
+        statements = duckdb.extract_statements(text)
+    except duckdb.Error as error:
+        raise OptionError(first_line(error)) from error
+    if len(statements) != 1 and len(queries.statements(text)) != 1:  # PIVOT is two to DuckDB
+        raise OptionError(f"give one query, got {len(statements)}")
+    if statements[-1].type != duckdb.StatementType.SELECT:
+        raise OptionError("give a query that returns rows: select, from, with, …")
