@@ -110,7 +110,7 @@ def write_text(text: str, path: Path) -> None:
 
 
 def append_text(text: str, path: Path) -> None:
-    """Add a text to the end of a file, which is made if need be.
+    """Add a text after an empty line to the end of a file, which is made if need be.
 
     Raises
     ------
@@ -118,7 +118,7 @@ def append_text(text: str, path: Path) -> None:
         When the folder or the disk does not take it.
     """
     with _writing(path), path.open("ab") as file:
-        _put(text, file, "")
+        _put(f"\n{text}" if file.tell() else text, file, "")
 
 
 class Files:
@@ -374,8 +374,8 @@ def _shortened(text: str) -> str:
     return text if len(text) <= _LONGEST_CELL else f"{text[: _LONGEST_CELL - 1]}…"
 
 
-# What Markdown would read as its own; "_" does that at the edge of a word only.
-_MARKS = re.compile(r"[\\`*\[\]<>|~#]|\b_|_\b")
+# What Markdown would read as its own; "_" does that at the edge of a word only, "&" in an entity.
+_MARKS = re.compile(r"[\\`*\[\]<>|~#]|\b_|_\b|&(?=#?\w+;)")
 
 
 def _markdown(value: Any) -> str:
