@@ -143,11 +143,12 @@ class _Checks:
                 self._say(f"{path}.report", "name a file that ends in .html, .json or .txt")
             else:
                 self._place(f"{path}.report", output.report, places)
-            for name, least in (("top", 1), ("cards", 0)):
+            for name, least in (("top", 1), ("cards", 0), ("runs", 1)):
                 if getattr(output, name) < least:
                     self._say(f"{path}.{name}", f"must be at least {least}")
-        elif output.top != Output.top or output.cards != Output.cards:
-            self._say(path, "top and cards are for a report")
+        for name in ("top", "cards", "thumbnails", "runs"):
+            if not output.report and getattr(output, name) != getattr(Output, name):
+                self._say(f"{path}.{name}", "this is for a report")
         if output.file:
             before = len(self.problems)
             self._try(f"{path}.file", lambda: check_file(Path(str(output.file))))

@@ -18,6 +18,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 
 from prime_sql import rank
 from prime_sql.errors import OptionError, PrimeSqlError, did_you_mean, shorten
+from prime_sql.history import RUNS
 from prime_sql.job.environment import Environment
 from prime_sql.options import METHODS, Options
 from prime_sql.report import CARDS
@@ -161,6 +162,10 @@ class Output:
         How many failure modes the headline of a report lists.
     cards
         How many failure modes have a card in a report.
+    thumbnails
+        Whether a report has pictures of example images.
+    runs
+        Through how many of the last runs a report follows each failure mode.
     """
 
     report: str | None = None
@@ -172,6 +177,8 @@ class Output:
     sql_file: str | None = None
     top: int = rank.TOP
     cards: int = CARDS
+    thumbnails: bool = True
+    runs: int = RUNS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -457,9 +464,13 @@ class _Reader:
             self.problems.append(f"{path} is a name, and takes no environment variable: {value}")
         elif not plain:
             try:
-                value = self._text(value)
+                expanded = self._text(value)
             except PrimeSqlError as error:
                 self.problems.append(f"{path}: {error}")
+            else:
+                if not expanded.strip():
+                    self.problems.append(f"{path} is empty: {value}")
+                return expanded
         return value
 
 

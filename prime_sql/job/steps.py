@@ -200,8 +200,14 @@ class _Steps:
 
     def _output(self, output: Output, run: Run, files: Files, tables: dict[str, str]) -> None:
         if output.report:
-            report = run.report(top=output.top, cards=output.cards, on_sql=self._on_sql)
             ending = Path(output.report).suffix.lower()
+            report = run.report(
+                top=output.top,
+                cards=output.cards,
+                thumbnails=output.thumbnails and ending != ".txt",
+                runs=output.runs,
+                on_sql=self._on_sql,
+            )
             if ending == ".json":
                 text = report.to_json() + "\n"
             else:

@@ -4,6 +4,7 @@
 -- returns: nothing; makes the views v_… and their comments. Flat columns, no lists, JSON is read
 --    into typed ones. v_runs, v_failure_modes_all_runs and v_failure_mode_history are about all runs,
 --    the others about the latest run of each job; all runs without a job are one job more. Their tables have no schema before their names, as in 04.
+--    Runs that their job did not publish are in none.
 {% from 'publish/members.jinja' import members_of %}
 create view if not exists {{ schema }}.v_runs as
 with class_totals as (
@@ -38,6 +39,7 @@ verdict_totals as (
 latest as (
     select max(run_id) as run_id
     from runs
+    where status = 'complete'
     group by job
 )
 
@@ -85,8 +87,9 @@ left join class_totals as c on c.run_id = r.run_id
 left join mode_totals as m on m.run_id = r.run_id
 left join validation_runs as v on v.run_id = r.run_id
 left join verdict_totals as t on t.run_id = r.run_id
-left join latest as l on l.run_id = r.run_id;
-comment on view {{ schema }}.v_runs is 'One row for each run: what it searched, with which thresholds, and what it found';
+left join latest as l on l.run_id = r.run_id
+where r.status = 'complete';
+comment on view {{ schema }}.v_runs is 'One row for each run: what it searched, with which thresholds, and what it found; none for a run that its job did not publish';
 comment on column {{ schema }}.v_runs.run_id is 'Number of the run in this database, from 1';
 comment on column {{ schema }}.v_runs.job is 'Name of the job that made it, or null';
 comment on column {{ schema }}.v_runs.created_at is 'When the run was published, UTC';
