@@ -172,7 +172,8 @@ def next_commands(path: Path, summary: Summary, *, images: bool = False) -> str:
         f"  {program} query {file} images_of_mode --param mode_id={first['mode_id']}\n"
         f"  {program} query {file} families\n"
         f"  {program} query {file} failure_modes_by --param column=subcategory\n"
-        f'  {program} sql {file} "{query}"'
+        f'  {program} sql {file} "{query}"\n'
+        f"  {program} report {file} -o report.html"
     )
 
 

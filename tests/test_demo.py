@@ -72,7 +72,13 @@ def test_its_next_commands_run_as_printed(printed, number):
     answer = shell(command, folder)
     assert "No rows" not in answer
     assert len(answer.strip().splitlines()) > 3
-    assert len(commands(text)) == 4
+    assert len(commands(text)) == 5
+
+
+def test_its_report_shows_the_pictures(printed):
+    text, folder = printed
+    shell(f"{commands(text)[-1]} --quiet", folder)
+    assert (folder / "report.html").read_text(encoding="utf-8").count("<img ") > 100
 
 
 def test_the_next_commands_quote_the_file(tmp_path):

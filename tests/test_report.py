@@ -94,7 +94,9 @@ def check_page(text):
         assert not [name for name in attributes if name.startswith("on")], (tag, attributes)
         for name in ("aria-labelledby", "aria-describedby"):
             assert {*attributes.get(name, "").split()} <= {*ids}
-    assert not re.search(r"url\(|@import", text)
+    style = text[text.index("<style>") : text.index("</style>")]
+    assert not re.search(r"url\(|@import", style)
+    assert not [a for _, a in page.elements if re.search(r"url\(", a.get("style", ""))]
     assert len(page.of("script")) == 1
     assert all("scope" in attributes for attributes in page.of("th"))
     for svg in page.of("svg"):
@@ -346,7 +348,25 @@ def swollen(report, length, modes=5000, tag="{number} {letter}"):
     return dataclasses.replace(report, modes=tuple(many), headline=headline, cards=tuple(cards))
 
 
-@pytest.mark.parametrize("length", [10, 100, 5000])
+def test_the_scatter_of_many_modes_has_few_points(report):
+    modes = [
+        dataclasses.replace(
+            report.modes[0],
+            accuracy_drop=0.3 + number % 70 / 100,
+            unseen_accuracy_drop=number // 70 / 100,
+            verdict="holds",
+        )
+        for number in range(7000)
+    ]
+    counted, step = plots._rounded(modes)
+    assert (step, counted.total()) == (5, 7000)
+    assert all(abs(found * 20 - round(found * 20)) < 1e-9 for found, _, _ in counted)
+    few, step = plots._rounded(modes[:700])
+    assert (step, set(few.values())) == (1, {1})
+    assert sorted(m.unseen_accuracy_drop for m in modes[:700]) == sorted(u for _, u, _ in few)
+
+
+@pytest.mark.parametrize("length", [10, 500])
 def test_a_page_of_5000_failure_modes_stays_small(report, length):
     """With 50 cards of 63 subsets, 450 pictures, and names as long as any."""
     large = swollen(report, length)
@@ -377,7 +397,7 @@ def test_a_page_of_5000_ordinary_failure_modes_has_them_all(report):
 
 
 def test_the_longest_names_cost_cards_in_the_end(report):
-    large = swollen(report, 5000, modes=100, tag="<\U0001f600&{number}{letter}" + "<" * 5000)
+    large = swollen(report, 500, modes=100, tag="<\U0001f600&{number}{letter}" + "<" * 500)
     page = check_page(large.to_html())
     cards = [a for a in page.of("details") if a.get("class") == "card"]
     assert 0 < len(cards) <= len(large.cards)
@@ -385,7 +405,7 @@ def test_the_longest_names_cost_cards_in_the_end(report):
 
 @pytest.fixture(scope="module")
 def hostile():
-    """Tags, classes and predictions that try to leave their place."""
+    """Tags, classes, predictions and files that try to leave their place."""
     wrong = f"ape{QUOTED}"
     predictions = [
         {
@@ -403,12 +423,28 @@ def hostile():
         for row in data.TAGS
     ]
     assert any(row["label"] == wrong for row in predictions)
+    uris = [
+        "http://example.org/a.png",
+        "HTTPS://example.org/a.png",
+        "//example.org/a.png",
+        "javascript:alert(3)",
+        "data:text/html,<script>alert(4)</script>",
+        f"s3://{QUOTED}",
+        HOSTILE,
+    ]
+    rows = [
+        {"image_id": row["image_id"], "uri": uris[number % len(uris)]}
+        for number, row in enumerate(predictions)
+    ]
     with data.search(data.frame(predictions), data.frame(tags)) as run:
+        run.backend.create_table("images", data.frame(rows).to_arrow(), database="main")
         yield run.report()
 
 
 def test_hostile_tags_stay_text(hostile):
     assert len(hostile.modes) == 3
+    assert {e.thumbnail for card in hostile.cards for e in card.examples} == {None}
+    assert 0 < hostile.pictures.unreadable == hostile.pictures.found
     text = hostile.to_html()
     page = check_page(text)
     assert "<script>alert" not in text

@@ -6,10 +6,12 @@ import shutil
 from pathlib import Path
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright import sync_api as playwright
 
 import prime_sql as ps
-from tests.test_report import emoji, hostile, report  # noqa: F401  (fixtures)
+from tests import data
+from tests.test_report import emoji, hostile, nightly, report, with_pictures  # noqa: F401  (fixtures)
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")  # as in tests/chromium.sh
 
@@ -165,8 +167,91 @@ def test_without_script_and_in_the_dark(visit, report, settings):  # noqa: F811
         assert page.locator("#table button").count() == 0
 
 
-def test_nothing_is_wider_than_a_telephone(visit, report):  # noqa: F811
-    page = visit(report, viewport={"width": 360, "height": 700})
+@pytest.fixture(scope="module")
+def full(nightly, with_pictures):  # noqa: F811
+    """A report that has every section: history, unseen data, q-values, pictures."""
+    with ps.open_run(nightly, read_only=False) as run:
+        run.chance()
+        predictions, tags = data.frame(data.PREDICTIONS), data.frame(data.TAGS)
+        run.validate(predictions, tags, min_unseen_images=5)
+        with ps.open_run(with_pictures) as other:
+            images = other.backend.table("images").to_pyarrow()
+        run.backend.create_table("images", images, database="main")
+        report = run.report()
+    assert None not in (report.history, report.unseen, report.modes[0].q_value)
+    assert report.pictures.found > 0
+    return report
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("which", ["full", "hostile", "none"])
+def test_it_breaks_no_rule_of_wcag_2_aa(visit, full, hostile, scheme, which):  # noqa: F811
+    if which == "none":
+        with data.search(min_drop=0.9) as run:
+            shown = run.report()
+    else:
+        shown = full if which == "full" else hostile
+    page = visit(shown, color_scheme=scheme)
+    page.evaluate("for (const each of document.querySelectorAll('details')) each.open = true")
+    rules = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+    found = Axe().run(page, options={"runOnly": {"type": "tag", "values": rules}})
+    assert len(found.response["passes"]) > 10
+    assert found.violations_count == 0, found.generate_report()
+
+
+def test_with_the_keyboard_alone(visit, report):  # noqa: F811
+    """From the top of the page: sort, filter, open a card, leave it."""
+    page = visit(report)
+    focus = "document.activeElement.textContent.trim() || document.activeElement.id"
+
+    def tab_to(text, most=400):
+        for _ in range(most):
+            page.keyboard.press("Tab")
+            if page.evaluate(focus) == text:
+                return
+        pytest.fail(f"Tab does not reach {text}")
+
+    page.keyboard.press("Tab")
+    assert page.evaluate(focus) == "Skip to the failure modes"
+    page.keyboard.press("Enter")
+    tab_to("f-text", 10)
+    page.keyboard.type("kiss")
+    playwright.expect(page.get_by_role("status")).to_contain_text(f"({len(report.modes)} in all)")
+    tab_to("Images", 10)
+    page.keyboard.press("Enter")
+    page.keyboard.press("Enter")
+    shown = [int(text) for text in column(page, 4)]
+    assert shown == sorted(shown)
+    assert 0 < len(shown) < 25
+    first = page.locator("#table tbody a").first.text_content()
+    tab_to(first, 20)
+    page.keyboard.press("Enter")
+    where = "{ tagName: name, innerText: text, parentElement: { open } } = document.activeElement"
+    state = f"(() => {{ const {where}; return [name, text.includes({first!r}), open]; }})()"
+    assert page.evaluate(state) == ["SUMMARY", True, True]
+    page.keyboard.press("Space")
+    assert page.evaluate(state) == ["SUMMARY", True, False]
+
+
+def test_every_section_asks_no_network_and_fits(visit, full):
+    """The fixture sees each request; the table of the fullest report fits 1,100 pixels."""
+    page = visit(full, viewport={"width": 1100, "height": 800})
+    width = "document.getElementById('table').scrollWidth <= {}"
+    assert page.evaluate(width.format("document.querySelector('#table').parentElement.clientWidth"))
+    assert page.evaluate("document.documentElement.scrollWidth") <= 1100
+    page.locator("#table").get_by_role("button", name="Trend").click()
+    changes = [float(text.split()[-1]) for text in column(page, 11) if text.strip()]
+    assert changes == sorted(changes, reverse=True)
+    page.evaluate("for (const each of document.querySelectorAll('details')) each.open = true")
+    assert page.locator("img").count() > 0
+    for image in page.locator("img").all():
+        image.scroll_into_view_if_needed()  # they are loaded lazily
+    page.wait_for_function("Array.from(document.images).every((each) => each.naturalWidth > 0)")
+
+
+def test_nothing_is_wider_than_a_telephone(visit, full):
+    page = visit(full, viewport={"width": 360, "height": 700})
+    page.evaluate("for (const each of document.querySelectorAll('details')) each.open = true")
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
 
 

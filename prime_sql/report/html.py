@@ -65,7 +65,7 @@ def page(report: Report) -> str:
     for _, example in _pictured(report.cards[: shown.cards]):
         pictures += 1
         # The alternative text is a name, escaped, and the rest of the element a constant.
-        room -= len(example.thumbnail or "") + 6 * len(_short(example.image_id).encode()) + 50
+        room -= len(example.thumbnail or "") + 6 * len(_short(example.image_id).encode()) + 70
         if room > 0:
             fitting = pictures
     shown = replace(shown, pictures=fitting)

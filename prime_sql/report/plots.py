@@ -10,11 +10,16 @@ from typing import Any
 
 from markupsafe import Markup
 
-from prime_sql.report.data import Report
+from prime_sql.report.data import Mode, Report
 
 _LACKING = "Plots are left out: they need Altair. Install it: pip install 'prime-sql[report]'."
 _VERDICTS = ("holds", "fails", "undecided")
 _COLOURS = ("#2a78c2", "#c8431f", "#8a8f98")  # tell apart on white and on black, and in grey
+
+
+_MOST_POINTS = 1000
+
+Points = Counter[tuple[float, float, str | None]]
 
 
 @dataclass(frozen=True)
@@ -46,12 +51,13 @@ def draw(report: Report) -> tuple[dict[str, Figure], str]:
         )
         figures["cover"] = _figure(alt, convert, _cover(alt, report), "cover", caption)
     if points:
+        counted, step = _rounded(points)
         caption = (
             "Accuracy drop of each failure mode where it was found, and on unseen data. "
-            "On the diagonal both are the same. Points are rounded to a percentage point; larger "
-            "ones are several modes."
+            f"On the diagonal both are the same. Points are rounded to {step} percentage "
+            f"point{'' if step == 1 else 's'}; larger ones are several modes."
         )
-        chart = _unseen(alt, report)
+        chart = _unseen(alt, counted)
         figures["unseen"] = _figure(alt, convert, chart, "unseen", caption)
     return figures, ""
 
@@ -71,12 +77,23 @@ def _cover(alt: Any, report: Report) -> Any:
     return base.mark_bar(color=_COLOURS[0]).encode(x=x, y=y)
 
 
-def _unseen(alt: Any, report: Report) -> Any:
-    counted = Counter(
-        (round(mode.accuracy_drop, 2), round(mode.unseen_accuracy_drop, 2), mode.verdict)
-        for mode in report.modes
-        if mode.unseen_accuracy_drop is not None
-    )
+def _rounded(modes: list[Mode]) -> tuple[Points, int]:
+    """Count modes by their rounded drops and verdict, as coarsely as keeps the plot small."""
+    for step in (1, 2, 5):
+        counted = Counter(
+            (
+                round(mode.accuracy_drop * 100 / step) * step / 100,
+                round((mode.unseen_accuracy_drop or 0) * 100 / step) * step / 100,
+                mode.verdict,
+            )
+            for mode in modes
+        )
+        if len(counted) <= _MOST_POINTS:
+            break
+    return counted, step
+
+
+def _unseen(alt: Any, counted: Points) -> Any:
     values: list[dict[str, Any]] = [
         {"found": found, "unseen": unseen, "verdict": verdict, "modes": modes}
         for (found, unseen, verdict), modes in sorted(counted.items())
