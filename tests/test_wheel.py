@@ -47,6 +47,7 @@ def test_the_wheel_carries_the_sql_the_demo_and_the_licences(wheel):
         packed = zipfile.ZipFile(wheel).read(f"prime_sql/emoji/{table}.parquet")
         assert packed == (ROOT / "examples" / "emoji" / f"{table}.parquet").read_bytes()
     assert "prime_sql/emoji/LICENSES.md" in names
+    assert "prime_sql/job/schema.json" in names
     assert any(name.endswith("licenses/LICENSE") for name in names)
     modules = {
         f"prime_sql/{path.relative_to(ROOT / 'prime_sql')}"
