@@ -1,6 +1,7 @@
 """The views `prime.v_…` for dashboards: same values as the tables, documented, in any client."""
 
 import json
+import shutil
 
 import duckdb
 import polars as pl
@@ -241,3 +242,20 @@ def test_views_come_to_a_database_that_was_made_without_them(tmp_path):
             (1, False),
             (2, True),
         ]
+
+
+def test_a_run_that_its_job_did_not_publish_is_in_no_view(path, tmp_path):
+    copy = tmp_path / "copy.duckdb"
+    shutil.copy(path, copy)
+    with duckdb.connect(copy) as con:
+        con.execute("update prime.runs set status = 'unpublished' where run_id = 2")
+        for name in VIEWS:
+            if "run_id" in VIEWS[name]:
+                found = con.sql(f"from prime.{name} where run_id = 2").fetchall()
+                assert found == []
+        runs = con.sql("select run_id, is_latest from prime.v_runs order by run_id").fetchall()
+        assert runs == [(1, True), (3, True), (4, False), (5, True)]
+        history = con.sql(
+            "select max(last_run_id) from prime.v_failure_mode_history where job = 'nightly'"
+        )
+        assert history.fetchall() == [(1,)]

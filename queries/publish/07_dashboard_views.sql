@@ -3,8 +3,9 @@
 -- parameter largest: how many tag columns there are
 -- returns: nothing; makes the views v_… and their comments. Flat columns, no lists, JSON is read
 --    into typed ones. v_runs, v_failure_modes_all_runs and v_failure_mode_history are about all runs,
---    the others about the latest run of each job; all runs without a job are one job more. Their tables have no schema before their names, as in 04.
---    Runs that their job did not publish are in none.
+--    the others about the latest run of each job; all runs without a job are one job more. A run
+--    that its job did not publish is in none of them. Their tables have no schema before their
+--    names, as in 04.
 {% from 'publish/members.jinja' import members_of %}
 create view if not exists {{ schema }}.v_runs as
 with class_totals as (
