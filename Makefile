@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 # Asked for together, or pip takes another torch than torchvision's, with gigabytes of CUDA.
 TORCH := torch==2.13.0 torchvision==0.28.0
 
-.PHONY: demo demo-images test chromium test-lowest lint bench bench-vision example clean
+.PHONY: demo demo-images test chromium test-lowest test-schedules lint bench bench-vision example clean
 
 demo: $(VENV)/.core  ## Install the core into .venv and show real failure modes of a real classifier
 	$(BIN)/prime-sql demo
@@ -23,6 +23,15 @@ chromium:  ## Install the browser in which the tests look at a report, where we 
 # are about our own SQL.
 test-lowest: $(VENV)/lowest/.done chromium  ## The tests again, with the lowest versions that pyproject.toml admits
 	$(VENV)/lowest/bin/python -m pytest -n auto --dist loadfile --ignore tests/test_wheel.py --ignore tests/vision/test_emoji.py -m "not thorough" -k "not console_examples and not sql_in_every_form" $(ARGS)
+
+test-schedules: $(VENV)/schedules/.done  ## Install dbt, Airflow and Dagster beside the core; run the scheduled examples
+	DO_NOT_TRACK=1 $(VENV)/schedules/bin/python -m pytest -n auto --dist loadfile $(or $(ARGS),tests/schedules)
+
+# Byte code would be written for every module of every package, and few are imported.
+$(VENV)/schedules/.done: pyproject.toml tests/schedules/requirements.txt | $(VENV)/bin/python
+	$(PYTHON) -m venv $(VENV)/schedules
+	$(VENV)/schedules/bin/python -m pip install --quiet --disable-pip-version-check --no-compile -r tests/schedules/requirements.txt -e .
+	touch $@
 
 $(VENV)/lowest/.done: pyproject.toml tests/lowest.txt | $(VENV)/bin/python
 	$(PYTHON) -m venv $(VENV)/lowest
