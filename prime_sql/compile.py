@@ -37,6 +37,8 @@ DIALECTS = (
 # No vocabulary has so many tags: the numbers of absent ones begin after it.
 _LAST_TAG = 1_000_000_000
 
+_CONDITIONS = ("error", "where")
+
 # What search does and one SELECT cannot, or has no use for.
 _NOT_HERE = {
     "wide": "a wide table has other columns everywhere; unpivot it in a view first",
@@ -45,8 +47,9 @@ _NOT_HERE = {
 }
 
 
-# How a script keeps the answer of a step for the others: in a temporary table where there is such.
-# PostgreSQL and Redshift plan joins well only of tables whose sizes they know.
+# How a script keeps the answer of a step for others: in a temporary table where there is such.
+# PostgreSQL and Redshift plan joins well only of tables whose sizes they know. Trino has no
+# temporary ones: where a table of that name is there already, the script ends.
 _KEEP = {
     "duckdb": ("create or replace temporary table NAME as\nSQL",),
     "postgres": (
@@ -58,16 +61,17 @@ _KEEP = {
     "databricks": ("create or replace temporary view NAME as\nSQL", "cache table NAME"),
     "snowflake": ("create or replace temporary table NAME as\nSQL",),
     "bigquery": ("create or replace temp table NAME as\nSQL",),
-    "trino": ("drop table if exists NAME", "create table NAME as\nSQL"),
-    "redshift": (
-        "drop table if exists NAME",
-        "create temporary table NAME as\nSQL",
-        "analyze NAME",
-    ),
+    "trino": ("create table NAME as\nSQL",),
+    "redshift": ("create temporary table NAME as\nSQL", "analyze NAME"),
     "clickhouse": ("create or replace temporary table NAME as\nSQL",),
 }
-# Trino has no temporary tables.
-_CLEAR = {"trino": "drop table NAME"}
+_CLEAR = (
+    "trino",
+    "redshift",
+)  # there a script that runs again in the session finds its tables gone
+
+# No table of a user's begins so.
+_PREFIX = "prime_sql_"
 
 
 def compile(
@@ -125,27 +129,31 @@ def compile(
         for role, table in tables.items()
     }
     steps = [(name, _translated(sql, dialect)) for name, sql in _steps(chosen, sources, dialect)]
+    # Some engines would take a table of the user's for the step of that name, or the other way
+    # round; and a script must not hide or replace any.
+    names = {name: f"{_PREFIX}{name}" for name, _ in steps if script or name in taken}
     parts = [
         # The first two read the user's tables; those that follow read one another.
-        (
-            f"prime_{name}" if name in taken else name,
-            sql if place < 2 else _renamed(sql, taken, dialect),
-        )
+        (names.get(name, name), sql if place < 2 else _renamed(sql, names, dialect))
         for place, (name, sql) in enumerate(steps)
     ]
-    final = _renamed(_translated(queries.find("compile/answer").render(), dialect), taken, dialect)
+    final = _renamed(_translated(queries.find("compile/answer").render(), dialect), names, dialect)
     if script:
         statements = [
             statement.replace("NAME", name).replace("SQL", sql)
             for name, sql in parts
             for statement in _KEEP[dialect]
         ]
-        clear = _CLEAR.get(dialect, "")
-        statements += [final, *(clear.replace("NAME", name) for name, _ in parts if clear)]
+        statements.append(final)
+        if dialect in _CLEAR:
+            statements += [f"drop table {name}" for name, _ in parts]
         statement = ";\n\n".join(statements) + ";\n"
     else:
         ctes = ",\n\n".join(f"{name} as (\n{_indented(sql)}\n)" for name, sql in parts)
         statement = f"with {ctes}\n\n{final}\n"
+    for name in _CONDITIONS:
+        # As the user wrote it, in the dialect of the engine; its last line may be a comment.
+        statement = statement.replace(f"verbatim_{name}", f"(\n{getattr(chosen, name)}\n)")
     for role, table in tables.items():
         if table.is_verbatim:
             statement = statement.replace(sources[role], table.sql)
@@ -185,7 +193,7 @@ def _steps(options: Options, tables: dict[str, str], dialect: str) -> Iterator[t
         return name or found.name, found.render(**values)
 
     conditions = {
-        name: parse_condition(name, getattr(options, name), dialect) for name in ("error", "where")
+        name: parse_condition(name, getattr(options, name), dialect) for name in _CONDITIONS
     }
     if has_subquery(conditions):
         raise OptionError(
@@ -233,7 +241,7 @@ def _steps(options: Options, tables: dict[str, str], dialect: str) -> Iterator[t
         has_label="label" in needed,
         has_prediction="prediction" in needed,
         **{
-            name: None if condition is None else condition.sql("duckdb", comments=False)
+            name: None if condition is None else f"verbatim_{name}"
             for name, condition in conditions.items()
         },
     )
@@ -313,15 +321,12 @@ _OURS = re.compile(r"image_id|label|prediction|class_\d+")
 _TEXTS = ("image_id", "class_name", "tag", "tags")
 
 
-def _renamed(sql: str, taken: set[str], dialect: str) -> str:
-    """Rename the steps that are called like a table of the user's, where this step reads them.
-
-    Some engines would take the table for the step, or the other way round.
-    """
+def _renamed(sql: str, names: dict[str, str], dialect: str) -> str:
+    """Give the steps that this one reads other names."""
     tokens = sqlglot.tokenize(sql, read=dialect)
     for before, token in reversed(list(itertools.pairwise(tokens))):
-        if before.token_type in (TokenType.FROM, TokenType.JOIN) and token.text in taken:
-            sql = f"{sql[: token.start]}prime_{sql[token.start :]}"
+        if before.token_type in (TokenType.FROM, TokenType.JOIN) and token.text in names:
+            sql = f"{sql[: token.start]}{names[token.text]}{sql[token.end + 1 :]}"
     return sql
 
 

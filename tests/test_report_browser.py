@@ -239,14 +239,34 @@ def test_every_section_asks_no_network_and_fits(visit, full):
     width = "document.getElementById('table').scrollWidth <= {}"
     assert page.evaluate(width.format("document.querySelector('#table').parentElement.clientWidth"))
     assert page.evaluate("document.documentElement.scrollWidth") <= 1100
-    page.locator("#table").get_by_role("button", name="Trend").click()
-    changes = [float(text.split()[-1]) for text in column(page, 11) if text.strip()]
-    assert changes == sorted(changes, reverse=True)
     page.evaluate("for (const each of document.querySelectorAll('details')) each.open = true")
     assert page.locator("img").count() > 0
     for image in page.locator("img").all():
         image.scroll_into_view_if_needed()  # they are loaded lazily
     page.wait_for_function("Array.from(document.images).every((each) => each.naturalWidth > 0)")
+
+
+def test_modes_without_a_trend_come_last(visit, full):
+    first, trend, change = full.modes[0], full.history.trends[0], full.history.changes[0]
+    modes, trends, changes = [], [], []
+    for number, points in enumerate([0.1, None, -0.4, None, 0.0, 0.4]):
+        mode_id = f"{number:016x}"
+        modes.append(dataclasses.replace(first, mode_id=mode_id, place=number + 2))
+        trends.append(dataclasses.replace(trend, mode_id=mode_id))
+        changes.append(dataclasses.replace(change, mode_id=mode_id, accuracy_change=points))
+    history = dataclasses.replace(
+        full.history,
+        trends=(*full.history.trends, *trends),
+        changes=(*full.history.changes, *changes),
+    )
+    page = visit(dataclasses.replace(full, modes=(*full.modes, *modes), history=history))
+    for descending in (True, False):
+        page.locator("#table").get_by_role("button", name="Trend").click()
+        cells = [text.strip() for text in column(page, 11)]
+        numbers = [float(text.split()[-1]) for text in cells if "." in text]
+        assert numbers == sorted(numbers, reverse=descending)
+        assert len(cells) - len(numbers) == 2
+        assert not any("." in text for text in cells[len(numbers) :])
 
 
 def test_nothing_is_wider_than_a_telephone(visit, full):

@@ -51,7 +51,7 @@
       const numeric = heads[column].classList.contains("n");
       const sign = descending ? -1 : 1;
       rows.sort((a, b) => {
-        const left = a.cells[column], right = b.cells[column];
+        const left = a.cells[column].trim(), right = b.cells[column].trim();
         if (!left || !right) return (left ? 0 : 1) - (right ? 0 : 1) || a.place - b.place;
         const order = numeric ? number(left) - number(right) : left.localeCompare(right, "en", { numeric: true });
         return sign * order || a.place - b.place;

@@ -39,6 +39,7 @@ def run(night, steps):
     environment = {
         **night.environment,
         "GITHUB_STEP_SUMMARY": str(summary),
+        "PRIME_SQL": "prime-sql",  # instead of the clone that the workflow names
         "PIP_NO_INDEX": "1",  # what is to be installed is: nothing is fetched
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
     }

@@ -11,7 +11,7 @@ with source_predictions as (
     from {{ source('emoji', 'predictions') }} as p
 ),
 
-prime_tags as (
+prime_sql_tags as (
     select
         cast(g.image_id as varchar) as image_id,
         case
@@ -22,7 +22,7 @@ prime_tags as (
     from {{ source('emoji', 'tags') }} as g
 ),
 
-prime_predictions as (
+prime_sql_predictions as (
     select
         cast(image_id as varchar) as image_id,
         cast(label as varchar) as label,
@@ -38,7 +38,7 @@ classes as (
             class_name,
             cast(count(*) as bigint) as images,
             cast(sum(error) as bigint) as errors
-        from prime_predictions
+        from prime_sql_predictions
         group by class_name
     )
 
@@ -63,7 +63,7 @@ outcomes as (
         p.label as label,
         p.prediction as prediction,
         p.error as error
-    from prime_predictions as p
+    from prime_sql_predictions as p
     inner join classes as c on c.class_name = p.class_name
 ),
 
@@ -79,7 +79,7 @@ vocabulary as (
     select
         cast(row_number() over (order by tag) as integer) as tag_id,
         tag
-    from prime_tags
+    from prime_sql_tags
     where tag is not null
     group by tag
 ),
@@ -89,7 +89,7 @@ image_tags as (
         i.image_key as image_key,
         v.tag_id as tag_id,
         count(*) as copies
-    from prime_tags as t
+    from prime_sql_tags as t
     inner join images as i on i.image_id = t.image_id
     inner join vocabulary as v on v.tag = t.tag
     group by i.image_key, v.tag_id
