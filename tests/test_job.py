@@ -155,10 +155,12 @@ OUTPUTS = {
     "report's folder": ("report = 'x/a.html'", "outputs[1].report: the folder x does not exist"),
     "same": (
         "file = 'a.csv'\n[[outputs]]\nfile = './a.csv'",
-        "outputs[2].file: ./a.csv is outputs",
+        "outputs[2].file: a.csv is outputs[1].file",
     ),
     "the job": ("report = 'a.txt'\n[[outputs]]\nreport = 'a.txt'", "is outputs[1].report already"),
     "same table": ("table = 'm.t'\n[[outputs]]\ntable = 'M.T'", "outputs[2].table: m.t is an outp"),
+    "no schema": ("table = '.orders'", "outputs[1].table: name a table as SCHEMA.TABLE, got '.ord"),
+    "three names": ("table = 'a.b.c'", "name a table as SCHEMA.TABLE, got 'a.b.c'"),
     "our schema": ("table = 'prime.x'", "outputs[1].table: the schema prime is taken"),
     "question": ("file = 'a.csv'\nquestion = 'near_miss'", "Did you mean 'near_misses'?"),
     "parameter": (
@@ -206,6 +208,45 @@ CASES = {
     **{f"outputs: {n}": (f"{JOB}\n[[outputs]]\n{t}", why) for n, (t, why) in OUTPUTS.items()},
     **{f"sections: {name}": (f"{JOB}\n{text}", why) for name, (text, why) in SECTIONS.items()},
 }
+
+
+READ = """
+[validation]
+predictions = "lake/*.csv"
+tags = "other.duckdb:tags"
+
+[joins.orders]
+source = "file://{folder}/orders.csv"
+
+[[outputs]]
+file = "modes.csv"
+sql_file = "modes.json"
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        ("[[outputs]]\nfile = 'tags.parquet'", "sources.tags"),
+        ("[[outputs]]\nfile = 'linked.parquet'", "sources.predictions"),
+        ("[[outputs]]\nfile = 'lake/0.csv'", "validation.predictions"),
+        ("[[outputs]]\nfile = 'lake/tomorrow.csv'", "validation.predictions"),
+        ("[[outputs]]\nfile = 'orders.csv'", "joins.orders"),
+        ("[[outputs]]\nfile = 'modes.json'", "outputs[1].sql_file"),
+        ("[gates]\nfail_on = ['new']\njunit = 'other.duckdb'", "validation.tags"),
+        ("[gates]\nsummary = 'orders.csv'", "joins.orders"),
+    ],
+)
+def test_what_a_job_reads_it_does_not_overwrite(line, what, folder):
+    (folder / "lake").mkdir()
+    (folder / "lake" / "0.csv").write_text("image_id\n")
+    (folder / "linked.parquet").symlink_to("predictions.parquet")
+    write(folder, "from failure_modes", "modes.json")
+    data.write_tables(folder / "other.duckdb", tags=data.TAGS)
+    path = write(folder, JOB + READ.format(folder=folder) + line)
+    before = contents(folder)
+    assert f" is {what} already; name another file" in fail("run", path)
+    assert contents(folder) == before
 
 
 @pytest.mark.parametrize("case", CASES)

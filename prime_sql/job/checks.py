@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import re
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import duckdb
 
@@ -20,6 +22,7 @@ from prime_sql.warehouse import Database, first_line
 
 REPORTS = (".html", ".htm", ".json", ".txt")
 _RESERVED = frozenset([*RELATIONS, "runs", "outcomes", "vocabulary", "tagged"])
+OUTPUT = "output_"  # what the rows of outputs are called in the session, with a number
 _SYSTEM = ("prime", "information_schema", "pg_catalog", "temp", "system")
 
 
@@ -41,20 +44,22 @@ class _Checks:
         self.problems: list[str] = []
         self._tables: dict[str, str] = {}  # of the database that sources name: by key
         self._made: set[str] = set()  # tables that outputs name
+        self._places: dict[Path, str] = {}  # what files are to the job; no two things at once
+        self._patterns: dict[str, str] = {}  # of source files: by key
 
     def all(self) -> list[str]:
-        self._database()
+        self._try("db", self._database)
+        self._places[Path(self.job.path.name).resolve()] = "the job file"
         self._search()
         self._validation()
         self._chance()
         self._joins()
-        places: dict[Path, str] = {
-            Path(self.says.db).resolve(): "db",
-            Path(self.job.path.name).resolve(): "the job file",
-        }
         for i, output in enumerate(self.says.outputs, 1):
-            self._output(output, f"outputs[{i}]", places)
-        self._gates(places)
+            if output.sql_file:
+                self._reads(f"outputs[{i}].sql_file", Path(output.sql_file))
+        for i, output in enumerate(self.says.outputs, 1):
+            self._output(output, f"outputs[{i}]")
+        self._gates()
         if not self.problems:
             self._stored()
         return self.problems
@@ -64,13 +69,20 @@ class _Checks:
             check()
         except PrimeSqlError as error:
             text = str(error)
-            self.problems.append(text if text.startswith(path) else f"{path}: {text}")
+            self._add(text if text.startswith(path) else f"{path}: {text}")
+        except (OSError, ValueError) as error:  # a name that is too long, or holds a null character
+            self._say(path, getattr(error, "strerror", None) or str(error))
 
     def _say(self, path: str, problem: str) -> None:
-        self.problems.append(f"{path}: {problem}")
+        self._add(f"{path}: {problem}")
+
+    def _add(self, problem: str) -> None:
+        if problem not in self.problems:
+            self.problems.append(problem)
 
     def _database(self) -> None:
         path = Path(self.says.db)
+        self._reads("db", path)
         if path.is_dir():
             self._say("db", f"{path} is a folder; name a DuckDB file in it")
         elif not path.absolute().parent.is_dir():
@@ -79,10 +91,30 @@ class _Checks:
     def _source(self, path: str, name: str) -> None:
         def look() -> None:
             place = named(name, path)
-            if place is not None and place[0] is None:
+            if place is None:
+                self._reads_files(path, name)
+            elif place[0] is None:
                 self._tables[path] = place[1]
+            else:
+                self._reads(path, place[0])
 
         self._try(path, look)
+
+    def _reads(self, path: str, file: Path) -> None:
+        self._try(path, lambda: self._places.setdefault(file.resolve(), path))
+
+    def _reads_files(self, path: str, name: str) -> None:
+        url = urlsplit(name)
+        if "://" in name and url.scheme.lower() != "file":
+            return
+        file = Path(unquote(url.path) if "://" in name else name)
+        if glob.has_magic(str(file)) and not file.is_file():
+            # What matches it today, through links, too; and what would tomorrow.
+            for each in glob.iglob(str(file), recursive=True):
+                self._reads(path, Path(each))
+            self._patterns[path] = str(file.absolute())
+        else:
+            self._reads(path, file)
 
     def _search(self) -> None:
         for name in ("predictions", "tags"):
@@ -111,8 +143,7 @@ class _Checks:
                 self._source(f"validation.{name}", getattr(unseen, name))
         least = unseen.min_unseen_images
         self._try("validation", lambda: whole_number("min_unseen_images", least))
-        if not 0 <= finite_number("tolerance", unseen.tolerance) <= 1:
-            self._say("validation.tolerance", f"must be between 0 and 1, got {unseen.tolerance:g}")
+        self._try("validation.tolerance", lambda: _check_tolerance(unseen.tolerance))
 
     def _chance(self) -> None:
         for name in ("shuffles", "seed"):
@@ -123,11 +154,11 @@ class _Checks:
         for name, join in self.says.joins.items():
             if not re.fullmatch(r"[A-Za-z_]\w*", name):
                 self._say(f"joins.{name}", "call it by letters, digits and _, as SQL does")
-            elif name.lower() in _RESERVED:
+            elif name.lower() in _RESERVED or name.lower().startswith(OUTPUT):
                 self._say(f"joins.{name}", "this is a table of the results; choose another name")
             self._source(f"joins.{name}", join.source)
 
-    def _output(self, output: Output, path: str, places: dict[Path, str]) -> None:
+    def _output(self, output: Output, path: str) -> None:
         targets = [name for name in ("report", "file", "table") if getattr(output, name)]
         contents = [name for name in ("question", "sql", "sql_file") if getattr(output, name)]
         if len(targets) != 1:
@@ -142,7 +173,7 @@ class _Checks:
             if Path(output.report).suffix.lower() not in REPORTS:
                 self._say(f"{path}.report", "name a file that ends in .html, .json or .txt")
             else:
-                self._place(f"{path}.report", output.report, places)
+                self._place(f"{path}.report", output.report)
             for name, least in (("top", 1), ("cards", 0), ("runs", 1)):
                 if getattr(output, name) < least:
                     self._say(f"{path}.{name}", f"must be at least {least}")
@@ -153,26 +184,32 @@ class _Checks:
             before = len(self.problems)
             self._try(f"{path}.file", lambda: check_file(Path(str(output.file))))
             if len(self.problems) == before:
-                self._place(f"{path}.file", output.file, places)
+                self._place(f"{path}.file", output.file)
         if output.table:
             self._table(f"{path}.table", output.table)
         self._content(output, path)
 
-    def _place(self, path: str, file: str, places: dict[Path, str]) -> None:
-        place = Path(file)
+    def _place(self, path: str, file: str) -> None:
+        self._try(path, lambda: self._take(path, Path(file)))
+
+    def _take(self, path: str, place: Path) -> None:
+        taken = self._places.get(place.resolve())
+        for key, pattern in self._patterns.items():
+            if place.absolute().match(pattern):
+                taken = taken or key
         if place.is_dir():
             self._say(path, f"{place} is a folder")
         elif not place.absolute().parent.is_dir():
             self._say(path, f"the folder {place.parent} does not exist")
-        elif place.resolve() in places:
-            self._say(path, f"{file} is {places[place.resolve()]} already")
+        elif taken:
+            self._say(path, f"{place} is {taken} already; name another file")
         else:
-            places[place.resolve()] = path
+            self._places[place.resolve()] = path
 
     def _table(self, path: str, name: str) -> None:
         schema, _, table = name.rpartition(".")
         name = _whole(name)
-        if not table or "." in schema:
+        if not table or "." in schema or name.startswith("."):
             self._say(path, f"name a table as SCHEMA.TABLE, got {name!r}")
         elif schema.lower() in _SYSTEM:
             self._say(path, f"the schema {schema} is taken; name another")
@@ -190,7 +227,7 @@ class _Checks:
         if output.sql_file:
             self._try(f"{path}.sql_file", lambda: _check_sql(read_sql(str(output.sql_file))))
 
-    def _gates(self, places: dict[Path, str]) -> None:
+    def _gates(self) -> None:
         wanted = self.says.gates
         for i, text in enumerate(wanted.fail_on, 1):
             self._gate(f"gates.fail_on[{i}]", text)
@@ -199,7 +236,7 @@ class _Checks:
         for name in ("junit", "summary"):
             file = getattr(wanted, name)
             if file:
-                self._place(f"gates.{name}", file, places)
+                self._place(f"gates.{name}", file)
 
     def _gate(self, path: str, text: str) -> None:
         try:
@@ -254,6 +291,11 @@ class _Checks:
                     f"{output.table} is there and was not made by this job; name another, or drop "
                     "it first",
                 )
+
+
+def _check_tolerance(tolerance: float) -> None:
+    if not 0 <= finite_number("tolerance", tolerance) <= 1:
+        raise OptionError(f"must be between 0 and 1, got {tolerance:g}")
 
 
 def _whole(table: str) -> str:
