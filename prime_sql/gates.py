@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from xml.etree import ElementTree
 
 import ibis
 import polars as pl
 import sqlglot
 import sqlglot.expressions as sge
+from sqlglot.optimizer.simplify import simplify
 from sqlglot.tokens import TokenType
 
 from prime_sql import queries
@@ -59,6 +59,23 @@ _SOMETIMES = {
 }
 COLUMNS = _ALWAYS | _SOMETIMES
 
+# Macros of the engine that ask the clock or the session; of functions it says so itself.
+_CHANGING = (
+    "age",
+    "current_catalog",
+    "current_localtime",
+    "current_localtimestamp",
+    "current_role",
+    "current_setting",
+    "current_time",
+    "current_timestamp",
+    "current_user",
+    "getvariable",
+    "localtime",
+    "localtimestamp",
+    "session_user",
+    "user",
+)
 _SINCE_PREVIOUS = ("status", "accuracy_change")
 _MOST_NAMED = 20
 _MOST_LISTED = 50  # a step's summary on GitHub has a limit of 1 MiB
@@ -147,7 +164,8 @@ def parse(text: str) -> Gate:
     ------
     OptionError
         When it is no condition: a column is unknown, its type is not boolean, it holds a query, an
-        aggregate or a random number, or it is not one expression.
+        aggregate, a random number or the time, or it is not one expression; or when no failure
+        mode can ever trip it.
     """
     if not isinstance(text, str) or not text.strip():
         raise OptionError(f"a gate is {NEW!r} or an SQL condition, got {text!r}")
@@ -164,19 +182,27 @@ def parse(text: str) -> Gate:
     condition, expression = found[0], parsed[0]
     if expression.find(sge.Query, sge.Exists, sge.Table, sge.DDL, sge.DML, sge.Command):
         raise OptionError(f"{said} holds a query; a gate judges each failure mode by its columns")
+    if expression.find(sge.Columns, sge.PositionalColumn):
+        raise OptionError(f"{said} names no columns; write out the name of each one")
     named: dict[str, None] = {}
     for column in expression.find_all(sge.Column):
         name = column.name.lower()
         if name not in COLUMNS or column.table:
             written = ".".join(part.name for part in column.parts)
-            hint = (
-                did_you_mean(column.name, [*COLUMNS, NEW]) or f" There are: {', '.join(COLUMNS)}."
-            )
+            known = f" There are: {', '.join(COLUMNS)}."
+            hint = did_you_mean(column.name, [*COLUMNS, NEW]) or known
+            if written.lower() == NEW:
+                hint = f" {NEW!r} stands alone; in a condition write status = 'new'."
             if isinstance(column.this, sge.Identifier) and column.this.quoted:
                 hint += " Text stands in single quotes."
             raise OptionError(f"{said}: there is no column {written!r}.{hint}")
         named[name] = None
     _check_expression(condition, said)
+    if _asks_for_unknown(expression):
+        raise OptionError(
+            f"{said} can never trip: a column is null where it is not known, and what is not known "
+            "of a failure mode trips no gate"
+        )
     return Gate(text.strip(), condition, tuple(name for name in named if name in _SOMETIMES))
 
 
@@ -196,21 +222,35 @@ def _check_expression(condition: str, said: str) -> None:
             raise OptionError(f"{said} is no condition on a failure mode: {why}") from error
         if described[0][1] != "BOOLEAN":
             raise OptionError(f"{said} is a {described[0][1]}; a condition is true or false")
-        tokens = sqlglot.tokenize(condition, read="duckdb")
-        for token, after in pairwise(tokens):
-            if after.token_type == TokenType.L_PAREN:
-                name = queries.literal(token.text.lower())
-                volatile = (
-                    "select 1 from duckdb_functions() "
-                    f"where lower(function_name) = {name} and stability = 'VOLATILE'"
+        changing = {*_CHANGING}
+        for (name,) in warehouse.execute(
+            "gate",
+            "select distinct lower(function_name) from duckdb_functions() "
+            "where stability in ('VOLATILE', 'CONSISTENT_WITHIN_QUERY')",
+        ):
+            changing.add(name)
+        # Some are called without parentheses.
+        for token in sqlglot.tokenize(condition, read="duckdb"):
+            if token.token_type != TokenType.STRING and token.text.lower() in changing:
+                raise OptionError(
+                    f"{said} calls {token.text}, which does not answer the same every time"
                 )
-                if warehouse.execute("gate", volatile):
-                    raise OptionError(
-                        f"{said} calls {token.text}, which does not answer the same every time"
-                    )
     finally:
         warehouse.close()
         database.discard()
+
+
+def _asks_for_unknown(expression: sge.Expression) -> bool:
+    """Return whether a condition is false once what it names is known."""
+
+    def known(node: sge.Expression) -> sge.Expression:
+        null = isinstance(node, sge.Is) and isinstance(node.expression, sge.Null)
+        column = node.this.unnest() if null else None
+        maybe = isinstance(column, sge.Column) and column.name.lower() in _SOMETIMES
+        return sge.false() if maybe else node
+
+    assumed = expression.transform(known)
+    return assumed != expression and bool(simplify(assumed).unnest() == sge.false())
 
 
 def judge(run: Run, gates: Sequence[Gate], *, on_sql: OnSql | None = None) -> list[Outcome]:
