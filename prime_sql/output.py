@@ -125,10 +125,16 @@ class Files:
     """Files that appear whole, and together: written beside their places, then renamed.
 
     Leaving the block without `publish` leaves every place as it was.
+
+    Attributes
+    ----------
+    lost
+        Places that hold a new file although publishing failed, with where their old one is.
     """
 
     def __init__(self) -> None:
         self._partial: dict[Path, Path] = {}  # by the file's place
+        self.lost: dict[Path, Path | None] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -166,16 +172,51 @@ class Files:
         Raises
         ------
         WarehouseError
-            When a place has become a folder; then no file is renamed.
+            When a place cannot be taken; then every place is as it was.
+        """
+        with self.published():
+            pass
+
+    @contextmanager
+    def published(self) -> Iterator[None]:
+        """Give all files their names, and take them back where the block fails.
+
+        Raises
+        ------
+        WarehouseError
+            When a place cannot be taken; then every place is as it was.
         """
         for place in self._partial:
             if place.is_dir():
                 raise WarehouseError(f"cannot write {place}: it is a folder")
-        for place in list(self._partial):
-            with _writing(place):
-                self._partial[place].replace(place)
-                del self._partial[place]
-                _sync_folder(place.parent)
+        old: dict[Path, Path | None] = {}
+        try:
+            for place, partial in self._partial.items():
+                with _writing(place):
+                    old[place] = _kept(place)
+                    partial.replace(place)
+                    _sync_folder(place.parent)
+            yield
+        except BaseException:
+            for place, kept in old.items():
+                if not self._partial[place].exists():
+                    self._put_back(place, kept)
+            raise
+        finally:
+            for place, kept in old.items():
+                if kept is not None and place not in self.lost:
+                    kept.unlink(missing_ok=True)
+        self._partial.clear()
+
+    def _put_back(self, place: Path, kept: Path | None) -> None:
+        try:
+            if kept is None:
+                place.unlink()
+            else:
+                kept.replace(place)
+            _sync_folder(place.parent)
+        except OSError:
+            self.lost[place] = kept
 
 
 def beside(place: Path) -> Path:
@@ -188,6 +229,18 @@ def beside(place: Path) -> Path:
         if process.isdecimal() and not _is_running(int(process)):
             leftover.unlink(missing_ok=True)
     return place.with_name(f".{place.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}.partial")
+
+
+def _kept(place: Path) -> Path | None:
+    """Keep the file at `place` under a second name; None where there is none."""
+    if not place.is_file():
+        return None
+    kept = beside(place)
+    try:
+        kept.hardlink_to(place)
+    except (OSError, NotImplementedError):  # not every file system has links
+        shutil.copy2(place, kept)
+    return kept
 
 
 def _is_running(process: int) -> bool:

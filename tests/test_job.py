@@ -510,16 +510,46 @@ def test_a_failure_in_the_last_output_leaves_all_of_yesterday(folder):
     assert ps.sql(database, "select distinct run_id from main.modes").item() == 1
     seen = "select distinct run_id from v_failure_modes_all_runs"
     assert ps.sql(database, seen.replace("v_", "prime.v_")).item() == 1
-    # A table is made in the end: that, too, is all or nothing.
     divided = table.replace("modes", "divided") + 'sql = "select cast(tags as integer) as x from '
     message = fail("run", write(folder, f'{good}{divided}failure_modes"'))
-    assert "prime.toml: publish failed: " in message
+    assert "prime.toml: outputs[4] failed: " in message
     assert {name: (folder / name).read_bytes() for name in before} == before
     assert ps.sql(database, "select distinct run_id from main.modes").item() == 1
     succeed("run", write(folder, good))
     assert statuses(database) == ["complete", "unpublished", "unpublished", "complete"]
     with ps.open_run(database) as run:
         assert run.previous.run_id == 1  # nobody has seen runs 2 and 3
+
+
+def test_a_file_that_cannot_be_replaced_takes_all_else_back(folder):
+    good = JOB.replace("max_tags = 2", "max_tags = 1") + REPORT + TABLE
+    succeed("run", write(folder, good))
+    report, mounted = folder / "report.html", folder / "mounted.csv"
+    before = report.read_bytes()
+    mounted.write_text("yesterday")
+    mount = ["mount", "--bind", str(mounted), str(mounted)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("it takes the right to mount")
+    try:
+        message = fail("run", write(folder, f"{good}[[outputs]]\nfile = 'mounted.csv'"))
+    finally:
+        subprocess.run(["umount", str(mounted)], check=True)
+    assert "prime.toml: publish failed: cannot write" in message
+    assert "Nothing was published: all outputs are as they were. Run 2 stays" in message
+    assert (report.read_bytes(), mounted.read_text()) == (before, "yesterday")
+    assert not partials(folder)
+    assert statuses(folder / "prime.duckdb") == ["complete", "unpublished"]
+    assert ps.sql(folder / "prime.duckdb", "select distinct run_id from marts.modes").item() == 1
+
+
+def test_the_answer_of_every_question_can_be_a_table(folder):
+    """Some are worked out in Python, and are no query that the engine could ask again."""
+    question = f'{JOB}[[outputs]]\nfile = "families.json"\nquestion = "families"'
+    succeed("run", write(folder, question + TABLE + 'question = "families"'))
+    stored = ps.sql(folder / "prime.duckdb", "select * from marts.modes")
+    assert stored.height
+    listed = json.loads((folder / "families.json").read_text())
+    assert [row["tags"] for row in listed] == stored["tags"].to_list()
 
 
 def test_a_failing_search_is_no_run(folder):
@@ -838,6 +868,16 @@ def test_a_gate_that_trips_exits_with_1_and_publishes_all_the_same(folder):
     assert "toy" in (folder / "gates.xml").read_text()
     assert summary.read_text().startswith("what other steps wrote\n")
     assert "toy" in summary.read_text()
+
+
+def test_a_gate_that_trips_is_said_where_the_summary_fails(folder):
+    text = JOB.replace("max_tags = 2", "max_tags = 1") + MODES + GATES
+    message = fail("run", write(folder, text), SUMMARY="/dev/full")
+    assert "gates.summary failed: cannot write ${SUMMARY}: No space left on device" in message
+    assert "The outputs are published." in message
+    assert "Gate accuracy_drop > 0.4 and images >= 5: tripped by" in message
+    assert re.search(r"^  \w+: .*toy.* \(\d+ images", message, re.MULTILINE)
+    assert statuses(folder / "prime.duckdb") == ["complete"]
 
 
 def test_what_a_failed_job_found_is_new_the_next_time(folder):

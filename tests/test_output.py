@@ -334,6 +334,45 @@ def test_files_that_belong_together_appear_together(tmp_path, small_disk):
     assert [*tmp_path.iterdir(), *small_disk.iterdir()] == [first, last]
 
 
+def test_a_file_that_cannot_take_its_place_takes_the_others_back(tmp_path):
+    old, new, mounted = (tmp_path / name for name in ("old.txt", "new.txt", "mounted.txt"))
+    old.write_text("before")
+    mounted.write_text("before")
+    inode = old.stat().st_ino
+    mount = ["mount", "--bind", str(mounted), str(mounted)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("it takes the right to mount")
+    try:
+        with output.Files() as files:
+            for place in (old, new, mounted):
+                files.write("after", place)
+            with pytest.raises(WarehouseError, match=r"cannot write .*mounted"):
+                files.publish()
+    finally:
+        subprocess.run(["umount", str(mounted)], check=True)
+    assert sorted(tmp_path.iterdir()) == [mounted, old]
+    assert (old.read_text(), mounted.read_text()) == ("before", "before")
+    assert old.stat().st_ino == inode
+
+
+def test_what_fails_after_the_renames_takes_files_back(tmp_path, monkeypatch):
+    def no_links(*_):  # as on some file systems
+        raise PermissionError
+
+    monkeypatch.setattr(output.os, "link", no_links)
+    old, new = tmp_path / "old.txt", tmp_path / "new.txt"
+    old.write_text("before")
+    with pytest.raises(KeyError), output.Files() as files:  # noqa: PT012
+        files.write("after", old)
+        files.write("after", new)
+        with files.published():
+            assert (old.read_text(), new.read_text()) == ("after", "after")
+            raise KeyError
+    assert [*tmp_path.iterdir()] == [old]
+    assert old.read_text() == "before"
+    assert not files.lost
+
+
 def test_a_link_stays_a_link_and_the_file_keeps_its_mode(tmp_path):
     file, link = tmp_path / "2024.html", tmp_path / "latest.html"
     file.write_text("before")

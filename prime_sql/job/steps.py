@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NoReturn, TypeVar
 import prime_sql as ps
 from prime_sql import gates, queries, validate
 from prime_sql.errors import InputError, PrimeSqlError, WarehouseError, did_you_mean
-from prime_sql.job.checks import made_by, read_sql
+from prime_sql.job.checks import OUTPUT, made_by, read_sql
 from prime_sql.job.file import Job, Join, Output
 from prime_sql.options import Options
 from prime_sql.output import Files, append_text
@@ -98,6 +98,8 @@ class _Steps:
         self._on_progress = on_progress
         self._on_sql = on_sql and (lambda statement: on_sql(self._hidden(statement)))
         self._run: Run | None = None
+        self._outcomes: list[Outcome] = []
+        self._files = Files()
         self._published = False
 
     def _hidden(self, statement: Statement) -> Statement:
@@ -113,7 +115,7 @@ class _Steps:
                 self._do("validation", lambda: self._validate(run))
             if self.says.chance is not None:
                 self._do("chance", lambda: self._chance(run))
-            files = opened.enter_context(Files())
+            files = self._files = opened.enter_context(Files())
             warehouse = Warehouse(run.backend, self._on_sql)
             opened.callback(warehouse.close)
             # Business tables are this session's alone, so that questions are asked in it.
@@ -122,14 +124,19 @@ class _Steps:
                 self._do(f"joins.{name}", lambda n=name, j=join: self._join(n, j, warehouse))  # type: ignore[misc]
             tables: dict[str, str] = {}
             for i, output in enumerate(self.says.outputs, 1):
-                what = f"outputs[{i}]"
-                self._do(what, lambda o=output: self._output(o, asked, files, tables))  # type: ignore[misc]
-            outcomes = self._do("gates", lambda: self._gates(asked, files))
+                rows = f"{OUTPUT}{i}"
+                self._do(
+                    f"outputs[{i}]",
+                    lambda o=output, r=rows: self._output(o, asked, files, warehouse, r),  # type: ignore[misc]
+                )
+                if output.table:
+                    tables[output.table] = rows
+            self._outcomes = self._do("gates", lambda: self._gates(asked, files))
             self._do("publish", lambda: self._publish(run, warehouse, tables, files))
-            self._do("gates.summary", lambda: self._summary(asked, outcomes))
+            self._do("gates.summary", lambda: self._summary(asked, self._outcomes))
             opened.pop_all()
         warehouse.close()
-        return Finished(run, [_place(output) for output in self.job.shown.outputs], outcomes)
+        return Finished(run, [_place(output) for output in self.job.shown.outputs], self._outcomes)
 
     # One step each ------------------------------------------------------------------------------
 
@@ -198,7 +205,9 @@ class _Steps:
         )
         warehouse.create(queries.identifier(name), sql, view=True)
 
-    def _output(self, output: Output, run: Run, files: Files, tables: dict[str, str]) -> None:
+    def _output(
+        self, output: Output, run: Run, files: Files, warehouse: Warehouse, name: str
+    ) -> None:
         if output.report:
             ending = Path(output.report).suffix.lower()
             report = run.report(
@@ -218,7 +227,8 @@ class _Steps:
         if output.file:
             files.write(rows.to_polars(), Path(output.file))
         else:
-            tables[str(output.table)] = run.backend.compile(rows.table)
+            # Asked now, so that a query that fails does so here; and some answers are frames.
+            warehouse.create_from(name, rows.table)
 
     @staticmethod
     def _rows(output: Output, run: Run) -> Relation:
@@ -243,20 +253,24 @@ class _Steps:
     ) -> None:
         catalog = queries.identifier(warehouse.backend.current_catalog)
         comment = queries.literal(made_by(self.job))
-        with warehouse.transaction():
-            for name, sql in tables.items():
+        with ExitStack() as undo, warehouse.transaction():
+            for name, rows in tables.items():
                 schema, _, table = name.rpartition(".")
                 place = f"{catalog}.{queries.identifier(schema or 'main')}"
                 table = f"{place}.{queries.identifier(table)}"
                 warehouse.execute("publish", f"create schema if not exists {place}")
-                warehouse.execute("publish", f"create or replace table {table} as\n{sql}")
+                warehouse.execute(
+                    "publish", f"create or replace table {table} as\nselect * from temp.{rows}"
+                )
                 warehouse.execute("publish", f"comment on table {table} is {comment}")
             warehouse.execute(
                 "publish",
                 f"update {warehouse.schema}.runs set status = {queries.literal(COMPLETE)} "
                 f"where run_id = {run.run_id}",
             )
-        files.publish()
+            # Last, so that what the database refuses moves no file; and where a file or the
+            # commit fails, all files and tables go back.
+            undo.enter_context(files.published())
         self._published = True
 
     def _summary(self, run: Run, outcomes: list[Outcome]) -> None:
@@ -284,8 +298,17 @@ class _Steps:
     def _fail(self, kind: type[PrimeSqlError], step: str, text: str) -> NoReturn:
         done = "Nothing was published: all outputs are as they were."
         if self._published:
-            done = "The outputs are published."
-        elif self._run is not None:
+            # The next run is compared with this one, so that what is new is said now or never.
+            tripped = [outcome for outcome in self._outcomes if outcome.tripped]
+            said = ["Gate " + "\n".join(outcome.lines()) for outcome in tripped]
+            done = "\n".join(["The outputs are published.", *said])
+        elif self._files.lost:
+            done = "What could not be put back: " + "; ".join(
+                f"{place}{f', which is now {kept}' if kept else ', which is new'}"
+                for place, kept in self._files.lost.items()
+            )
+            done = self.hide(done) + "."
+        if not self._published and self._run is not None:
             done += (
                 f" Run {self._run.run_id} stays in {self.job.shown.db} as unpublished; no other "
                 "run is compared with it."
