@@ -324,6 +324,7 @@ def _count(number: int, thing: str) -> str:
 
 def show_runs(runs: pl.DataFrame, console: Console) -> None:
     """Print what tells one run from another: when, on what, thresholds, failure modes."""
+    from prime_sql.stored import COMPLETE  # the two modules need each other
 
     def of(column: str, key: str, dtype: type[pl.DataType]) -> pl.Expr:
         return pl.col(column).str.json_path_match(f"$.{key}").cast(dtype).alias(key)
@@ -339,6 +340,9 @@ def show_runs(runs: pl.DataFrame, console: Console) -> None:
         of("options", "min_drop", pl.Float64),
         of("sources", "predictions", pl.String),
     )
+    # Most databases need neither column.
+    if (runs["status"] != COMPLETE).any():
+        brief = brief.insert_column(2, runs["status"])
     if runs["job"].is_not_null().any():
         brief = brief.insert_column(2, runs["job"])
     show(brief, console)

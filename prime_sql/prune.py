@@ -14,8 +14,7 @@ from prime_sql import queries
 from prime_sql.errors import QueryError, WarehouseError, did_you_mean
 from prime_sql.history import series
 from prime_sql.options import whole_number
-from prime_sql.publish import UNPUBLISHED
-from prime_sql.stored import RUN_SCHEMA, records
+from prime_sql.stored import RUN_SCHEMA, UNPUBLISHED, records
 from prime_sql.warehouse import Database, OnSql, Warehouse
 
 # Every table of schema prime that holds rows of runs; the views follow them.

@@ -12,6 +12,8 @@ from prime_sql import __version__, chance, queries
 from prime_sql.inputs import Inputs
 from prime_sql.options import LARGEST_MAX_TAGS, Options
 from prime_sql.recount import Stored
+from prime_sql.stored import COMPLETE as COMPLETE
+from prime_sql.stored import UNPUBLISHED as UNPUBLISHED
 from prime_sql.validate import Checked, make_tables, store
 from prime_sql.warehouse import Warehouse, is_in_memory, is_made
 
@@ -25,9 +27,6 @@ _PUBLISHED = (
     "failure_modes",
     "failure_mode_tags",
 )
-
-COMPLETE = "complete"
-UNPUBLISHED = "unpublished"
 
 
 @dataclass(frozen=True)

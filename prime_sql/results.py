@@ -13,7 +13,7 @@ from ibis.backends.duckdb import Backend
 
 from prime_sql.answers import Relation, answer
 from prime_sql.errors import QueryError
-from prime_sql.stored import RELATIONS, RUN_SCHEMA, StoredRun, records
+from prime_sql.stored import RELATIONS, RUN_SCHEMA, UNPUBLISHED, StoredRun, records
 from prime_sql.warehouse import Database, OnSql
 
 if TYPE_CHECKING:
@@ -665,6 +665,8 @@ def open_run(
 ) -> Run:
     """Open a stored run: the latest one, or number `run_id`.
 
+    What a job that failed left unpublished is opened by its number only.
+
     Raises
     ------
     WarehouseError
@@ -685,7 +687,8 @@ def sql(
 ) -> pl.DataFrame:
     """Answer an SQL query over a database; see `Run.sql`.
 
-    Where the database holds no run yet, the query is over its other tables.
+    Where the database holds no run yet, or none that was published, the query is over its other
+    tables.
 
     Raises
     ------
@@ -696,14 +699,15 @@ def sql(
     """
     opened = Database(database, read_only=True)
     try:
-        if run_id is not None or records(opened.backend, None):
+        stored = records(opened.backend, None)
+        if run_id is not None or any(each["status"] != UNPUBLISHED for each in stored):
             run = Run(opened.backend, run_id, path=opened.path)
             return run.sql(query).to_polars()
         try:
             return answer(query, opened.backend).to_polars()
-        except QueryError as error:
+        except QueryError:
             if any(name in query for name in RELATIONS):
-                raise QueryError(f"{opened.path or 'the database'} holds no run") from error
+                Run(opened.backend, path=opened.path)  # says that there is none
             raise
     finally:
         opened.discard()

@@ -20,6 +20,9 @@ from prime_sql.options import LARGEST_MAX_TAGS, Options
 from prime_sql.sources import CSV, PARQUET
 from prime_sql.warehouse import first_line, is_made
 
+COMPLETE = "complete"
+UNPUBLISHED = "unpublished"  # its job did not publish what it made of the run
+
 # The relations of a run, each with the order that makes its output the same every time.
 RELATIONS: dict[str, tuple[str, ...]] = {
     "failure_modes": ("-excess_errors", "class_name", "tags", "mode_id"),
@@ -34,7 +37,7 @@ RELATIONS: dict[str, tuple[str, ...]] = {
 
 
 class StoredRun:
-    """One complete run in a database: its tables.
+    """One run in a database: its tables.
 
     Attributes
     ----------
@@ -71,8 +74,16 @@ class StoredRun:
         owned: bool = False,
     ) -> None:
         record = records(backend, run_id)
+        where = path or "the database"
+        if run_id is None:
+            published = [each for each in record if each["status"] != UNPUBLISHED]
+            if record and not published:
+                raise QueryError(
+                    f"{where} holds no run but what jobs that failed left unpublished, the last "
+                    f"one as run {record[-1]['run_id']}; name its number to open it"
+                )
+            record = published
         if not record:
-            where = path or "the database"
             raise QueryError(
                 f"{where} holds no run"
                 if run_id is None

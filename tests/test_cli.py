@@ -18,6 +18,7 @@ import termios
 import time
 from pathlib import Path
 
+import duckdb
 import polars as pl
 import pytest
 import typer
@@ -719,6 +720,31 @@ def test_runs_of_a_database_without_any(folder):
     assert "1,234" not in succeed("sql", "mine.duckdb", "select count(*) as n from tags").stdout
     assert "mine.duckdb holds no run" in fail("sql", "mine.duckdb", "from failure_modes")
     assert "holds no run 3" in fail("sql", "mine.duckdb", "select 1", "--run", "3")
+
+
+def test_an_unpublished_run_is_opened_by_its_number_only(folder):
+    def unpublish(which):
+        with duckdb.connect("runs.duckdb") as con:
+            con.execute(f"update prime.runs set status = 'unpublished' where run_id {which}")
+
+    asked = "select distinct run_id from failure_modes"
+    csv_ = ("--format", "csv")
+    assert "status" not in succeed("runs", "runs.duckdb").stdout
+    unpublish("= 2")
+    assert succeed("sql", "runs.duckdb", asked, *csv_).stdout == "run_id\n1\n"
+    assert succeed("sql", "runs.duckdb", asked, "--run", 2, *csv_).stdout == "run_id\n2\n"
+    with ps.open_run("runs.duckdb") as run:
+        assert run.run_id == 1
+    lines = succeed("runs", "runs.duckdb").stdout.splitlines()
+    assert [line.split()[3] for line in lines if re.match(" +[12] +2", line)] == [
+        "complete",
+        "unpublished",
+    ]
+    unpublish("= 1")
+    for command in (["sql", "runs.duckdb", asked], ["gate", "runs.duckdb", "--fail-on", "new"]):
+        assert "left unpublished, the last one as run 2; name its number" in fail(*command)
+    # Other tables can be asked as in a database without a run.
+    assert succeed("sql", "runs.duckdb", "select 7 as n", *csv_).stdout == "n\n7\n"
 
 
 def test_query_lists_the_questions(folder):
