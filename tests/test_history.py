@@ -489,6 +489,7 @@ ps.prune(sys.argv[1], keep=1, on_sql=on_sql)
 """
 
 
+@pytest.mark.thorough
 def test_killed_in_the_middle_all_runs_are_there(full, tmp_path):
     db = tmp_path / "prime.duckdb"
     before = contents(full)

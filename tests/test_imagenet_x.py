@@ -33,8 +33,10 @@ def search(model, **options):
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("plan", [None, "duckdb"])
-@pytest.mark.parametrize("error", ["label <> prediction", "metaclass <> predicted_metaclass"])
+@pytest.mark.parametrize(
+    ("plan", "error"),
+    [("duckdb", "label <> prediction"), (None, "metaclass <> predicted_metaclass")],
+)
 def test_modes_equal_the_oracle(plan, error, monkeypatch):
     monkeypatch.setattr(Warehouse, "plans", plan)
     predictions = pl.read_parquet(DATA / "predictions.parquet").filter(model="ResNet50")

@@ -601,6 +601,7 @@ def wait_until_it_writes(process, folder):
     return pipe
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_a_killed_job_leaves_all_of_yesterday(how, folder):
     succeed("run", write(folder, JOB + REPORT + MODES))
@@ -630,6 +631,7 @@ def test_a_killed_job_leaves_all_of_yesterday(how, folder):
     assert statuses(database) == ["complete", "unpublished", "complete"]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("seconds", [0.8, 1.2, 1.6])
 def test_a_job_killed_at_any_time_leaves_files_whole(seconds, folder):
     path = write(folder, JOB + REPORT + MODES)
@@ -645,6 +647,7 @@ def test_a_job_killed_at_any_time_leaves_files_whole(seconds, folder):
     assert statuses(folder / "prime.duckdb")[0] == "complete"
 
 
+@pytest.mark.thorough
 def test_on_a_full_disk_outputs_stay_and_the_message_says_why(folder, small_disk):
     outputs = "".join(
         f"\n[[outputs]]\n{kind} = '{small_disk}/{name}'\n"
@@ -660,6 +663,7 @@ def test_on_a_full_disk_outputs_stay_and_the_message_says_why(folder, small_disk
     assert statuses(folder / "prime.duckdb") == ["unpublished"]
 
 
+@pytest.mark.thorough
 def test_on_a_full_disk_the_database_stays_readable(folder, small_disk):
     text = JOB.replace('"prime.duckdb"', f'"{small_disk}/prime.duckdb"') + REPORT + TABLE
     (folder / "report.html").write_text("yesterday")

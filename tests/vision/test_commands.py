@@ -444,6 +444,7 @@ def without_extras(*arguments):
     )
 
 
+@pytest.mark.thorough
 def test_the_core_alone_says_what_to_install_and_takes_tags(here):
     done = without_extras("embed", "photos", *NEW, "--model", "ViT-B-32", "--pretrained", "openai")
     assert done.returncode == 2
@@ -551,6 +552,7 @@ def on_lines(text):
 PREDICT = ["predict", "photos", *NEW, "--model", "slow_classifier:classify"]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("columns", [80, 44])
 def test_a_terminal_shows_images_a_second_and_the_time_left(here, columns):
     pytest.importorskip("torch")
