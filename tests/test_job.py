@@ -182,6 +182,8 @@ OUTPUTS = {
         "outputs[1].sql: a report shows the run",
     ),
     "cards": ("file = 'a.csv'\ncards = 3", "outputs[1].cards: this is for a report"),
+    "long": (f"report = '{'a' * 300}.html'", "outputs[1].report: File name too long"),
+    "null": ('report = "a\\u0000b.html"', "outputs[1].report: "),
     "top": ("report = 'a.html'\ntop = 0", "outputs[1].top: must be at least 1"),
 }
 SECTIONS = {
@@ -190,6 +192,10 @@ SECTIONS = {
     "part": ("[validation]\nsplit = 'split'", "validation: split alone says too little"),
     "unseen": ("[validation]\nwhere = 'true'\nmin_unseen_images = 0", "must be at least 1, got 0"),
     "tolerance": ("[validation]\nwhere = 'true'\ntolerance = 2", "must be between 0 and 1, got 2"),
+    "no tolerance": (
+        "[validation]\nwhere = 'true'\ntolerance = nan\n[chance]\nshuffles = -1",
+        "has 2 problems:\n  validation.tolerance: tolerance must be",
+    ),
     "chance": ("[chance]\nshuffles = -1", "chance.shuffles: must be at least 0"),
     "join": ("[joins.orders]\nsource = 'x.csv'", "joins.orders: there is no file x.csv"),
     "join's name": ("[joins.classes]\nsource = 'orders.csv'", "this is a table of the results"),
@@ -745,7 +751,7 @@ file = "orders.parquet"
 sql = "select orders.*, image_id = '${TOKEN}' as is_token from orders"
 """
 )
-VARIABLES = {"PLACE": SECRET, "TOKEN": "s3cr3t-value"}
+VARIABLES = {"PLACE": SECRET, "TOKEN": "s3cr3t-value", "LONG": "s3cr3t" * 50}
 
 
 @pytest.mark.parametrize("more", [[], ["--verbose"]])
@@ -799,6 +805,13 @@ def test_values_of_variables_are_in_no_message(how, secret):
         ('"${PLACE}/predictions.parquet"', '"https://127.0.0.1:1/p.parquet?sig=${TOKEN}"'),
         ('db = "prime.duckdb"', 'db = "${PLACE}/predictions.parquet"'),
         ('db = "prime.duckdb"', 'db = "${PLACE}/none/prime.duckdb"'),
+        ('db = "prime.duckdb"', 'db = "${LONG}.duckdb"'),
+        ('"${PLACE}/tags.parquet"', '"${LONG}.parquet"'),
+        ('"${PLACE}/tags.parquet"', '"${LONG}.duckdb:t"'),
+        ('"${PLACE}/orders.csv"', '"${LONG}"'),
+        ('report = "report.json"', 'report = "${LONG}.json"'),
+        ('report = "report.json"', 'report = "${LONG}\\u0000.json"'),
+        ('sql = "select orders', 'sql_file = "${LONG}" # "'),
         ('report = "report.json"', 'report = "${PLACE}/none/report.json"'),
         ('report = "report.json"', 'report = "${PLACE}/report.pdf"'),
         ("[validation]", "[validation]\nsplit = '${TOKEN}'"),
@@ -899,6 +912,35 @@ def test_what_a_failed_job_found_is_new_the_next_time(folder):
     assert "toy" in result.stderr
 
 
+def test_a_gate_is_heard_where_nobody_reads_the_table(folder):
+    text = JOB.replace("max_tags = 2", "max_tags = 1") + GATES.partition("junit")[0]
+    with Path("/dev/full").open("w") as full:
+        process = subprocess.run(
+            [sys.executable, "-m", "prime_sql", "run", write(folder, text)],
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert process.returncode == 1
+    assert process.stderr.startswith("Gate accuracy_drop > 0.4 and images >= 5: tripped by")
+    assert "Traceback" not in process.stderr
+    assert "Exception ignored" not in process.stderr
+
+
+@pytest.mark.parametrize("moment", ["prime_sql.job.steps.append_text", "prime_sql.rank.summarize"])
+def test_an_interrupt_after_publishing_does_not_say_that_nothing_was(moment, folder, monkeypatch):
+    text = JOB.replace("max_tags = 2", "max_tags = 1") + MODES
+    path = write(folder, text + "[gates]\nsummary = 'summary.md'")
+    monkeypatch.setattr(moment, lambda *_: signal.raise_signal(signal.SIGINT))
+    result = call("run", path, "--quiet")
+    assert result.exit_code == 130
+    assert result.stderr == "Interrupted; the outputs are published.\n"
+    assert statuses(folder / "prime.duckdb") == ["complete"]
+    assert (folder / "modes.csv").exists()
+
+
 # A first file -------------------------------------------------------------------------------------
 
 
@@ -953,6 +995,38 @@ def test_init_overwrites_nothing(folder, monkeypatch):
     succeed(*arguments, "--force")
     assert "the folder x does not exist" in fail(*arguments, "-o", "x/prime.toml")
     assert "give PREDICTIONS and TAGS" in fail("init")
+
+
+def test_init_leaves_a_schema_of_something_else(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    arguments = ["init", "predictions.parquet", "tags.parquet"]
+    write(folder, '{"title": "something else"}', "prime.schema.json")
+    before = contents(folder)
+    assert "prime.schema.json is there already, and is no schema of job" in fail(*arguments)
+    assert contents(folder) == before
+    write(folder, '{"title": "prime_sql job", "of": "an older version"}', "prime.schema.json")
+    succeed(*arguments)
+    assert (folder / "prime.schema.json").read_text() == schema.shipped()
+
+
+def test_init_of_tables_without_rows(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    write(folder, "image_id,label,prediction\n", "head.csv")
+    write(folder, "image_id,tag\n", "head_tags.csv")
+    assert "predictions: head.csv has no rows" in fail("init", "head.csv", "tags.parquet")
+    assert "tags: head_tags.csv has no rows" in fail("init", "predictions.parquet", "head_tags.csv")
+    assert not (folder / "prime.toml").exists()
+
+
+def test_init_of_columns_that_look_like_variables(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    renamed = pl.DataFrame(data.PREDICTIONS).rename({"label": "${label}", "prediction": "$${p"})
+    renamed.write_parquet("odd.parquet")
+    names = ["--label", "${label}", "--prediction", "$${p"]
+    succeed("init", "odd.parquet", "tags.parquet", *names)
+    job = jobs.read("prime.toml")
+    assert (job.says.columns.label, job.shown.columns.prediction) == ("${label}", "$${p")
+    succeed("run", "prime.toml")
 
 
 def test_init_from_elsewhere_and_other_columns(folder, monkeypatch):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,8 +20,11 @@ from prime_sql.cli.gate import show_outcomes
 from prime_sql.cli.top import show as show_summary
 from prime_sql.errors import OptionError
 from prime_sql.job import draft
-from prime_sql.job.schema import shipped
+from prime_sql.job.schema import is_schema, shipped
 from prime_sql.output import Files
+from prime_sql.results import Run
+
+PUBLISHED = "the outputs are published."
 
 
 @app.command(
@@ -53,25 +58,52 @@ def run(
             outputs = len(job.says.outputs)
             say(f"{file} can run: job {job.name}, {outputs} output{'' if outputs == 1 else 's'}.")
         return
-    with watched(quiet, verbose) as (on_sql, on_progress):
-        finished = jobs.run(job, on_sql=on_sql, on_progress=on_progress)
-    with finished.run as found:
-        modes = found.row_counts["failure_modes"]
-        if not modes:
-            say(f"No failure modes. {found.note or ''}".strip(), console=out)
-        else:
-            # A path that a variable hides is not one to copy.
-            db = None if "${" in job.shown.db else file.parent / job.shown.db
-            show_summary(rank.summarize(found, rank.TOP), found, db)
-        if found.validation is not None and modes:
-            say(found.validation.sentence(), console=out)
-        if not quiet:
-            say(f"Run {found.run_id} of job {job.name} is in {job.shown.db}.")
-            if finished.published:
-                say(f"Published: {', '.join(finished.published)}.")
-        show_outcomes(finished.outcomes, quiet=quiet)
-        if any(outcome.tripped for outcome in finished.outcomes):
-            raise typer.Exit(1)
+    try:
+        with watched(quiet, verbose) as (on_sql, on_progress):
+            finished = jobs.run(job, on_sql=on_sql, on_progress=on_progress)
+    except jobs.PublishedInterrupt:
+        say(f"Interrupted; {PUBLISHED}")
+        raise typer.Exit(130) from None
+    _report(job, finished, file, quiet)
+
+
+@partial(reports_errors, interrupted=PUBLISHED)
+def _report(job: jobs.Job, finished: jobs.Finished, file: Path, quiet: bool) -> None:
+    """Print what a job did, and exit with 1 where a gate trips."""
+    # First, and to standard error: nobody may read the table.
+    show_outcomes(finished.outcomes, quiet=quiet)
+    tripped = any(outcome.tripped for outcome in finished.outcomes)
+    try:
+        with finished.run as found:
+            _print(job, finished, found, file, quiet)
+    except (OSError, SystemExit):  # rich exits where standard output is closed
+        if not tripped:
+            raise
+        _drop_output()
+    if tripped:
+        raise typer.Exit(1)
+
+
+def _drop_output() -> None:
+    """Let the end of the process not fail on what standard output did not take."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _print(job: jobs.Job, finished: jobs.Finished, found: Run, file: Path, quiet: bool) -> None:
+    modes = found.row_counts["failure_modes"]
+    if not modes:
+        say(f"No failure modes. {found.note or ''}".strip(), console=out)
+    else:
+        # A path that a variable hides is not one to copy.
+        db = None if "${" in job.shown.db else file.parent / job.shown.db
+        show_summary(rank.summarize(found, rank.TOP), found, db)
+    if found.validation is not None and modes:
+        say(found.validation.sentence(), console=out)
+    if not quiet:
+        say(f"Run {found.run_id} of job {job.name} is in {job.shown.db}.")
+        if finished.published:
+            say(f"Published: {', '.join(finished.published)}.")
 
 
 def _column(what: str) -> Any:
@@ -104,7 +136,7 @@ def init(
     db: Annotated[Path, typer.Option(metavar="FILE", help="The database of the job.")] = Path(
         "prime.duckdb"
     ),
-    force: Annotated[bool, typer.Option("--force", help="Overwrite the job file.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite what is there.")] = False,
     image_id: Annotated[str | None, _column("The image, in both tables.")] = None,
     label: Annotated[str | None, _column("The label.")] = None,
     prediction: Annotated[str | None, _column("The prediction.")] = None,
@@ -123,15 +155,20 @@ def init(
         return
     if predictions is None or tags is None:
         raise OptionError("give PREDICTIONS and TAGS, or --schema")
+    folder = output.absolute().parent
+    schema_file = folder / draft.SCHEMA
     if output.exists() and not force:
         raise OptionError(f"{output} is there already; --force overwrites it")
     if not output.absolute().parent.is_dir():
         raise OptionError(f"cannot write {output}: the folder {output.parent} does not exist")
     columns = {"image_id": image_id, "label": label, "prediction": prediction, "tag": tag}
-    folder = output.absolute().parent
+    if schema_file.exists() and not force and not is_schema(schema_file):
+        raise OptionError(
+            f"{schema_file} is there already, and is no schema of job files; --force overwrites it"
+        )
     text = draft.write(predictions, tags, db=str(db), folder=folder, columns=columns)
     with Files() as files:
         files.write(text, output)
-        files.write(shipped(), folder / draft.SCHEMA)
+        files.write(shipped(), schema_file)
         files.publish()
     say(f"Wrote {output}. Read it, then: prime-sql run {shlex.quote(str(output))}")

@@ -2,6 +2,6 @@
 
 from prime_sql.job.environment import Environment
 from prime_sql.job.file import Job, JobFile, read
-from prime_sql.job.steps import Finished, run
+from prime_sql.job.steps import Finished, PublishedInterrupt, run
 
-__all__ = ["Environment", "Finished", "Job", "JobFile", "read", "run"]
+__all__ = ["Environment", "Finished", "Job", "JobFile", "PublishedInterrupt", "read", "run"]

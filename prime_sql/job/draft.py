@@ -99,6 +99,11 @@ def write(
             open_source(source, role, warehouse, Options(), Wanted(typed=True)).table
             for role, source in (("predictions", predictions), ("tags", tags))
         ]
+        for role, source, table in zip(
+            ("predictions", "tags"), (predictions, tags), tables, strict=True
+        ):
+            if not table.limit(1).count().to_pyarrow().as_py():
+                raise InputError(f"{role}: {source} has no rows; nothing can be told from it")
         known = {name: column for name, column in columns.items() if column}
         draft = _guess(tables[0], tables[1], known)
     finally:

@@ -23,6 +23,7 @@ from prime_sql.job.environment import Environment
 from prime_sql.options import METHODS, Options
 from prime_sql.report import CARDS
 from prime_sql.validate import MIN_UNSEEN_IMAGES, TOLERANCE
+from prime_sql.warehouse import first_line
 
 Section = TypeVar("Section")
 Parameter = str | int | float | bool | tuple[float, ...]
@@ -370,7 +371,10 @@ def read(path: str | Path, variables: Mapping[str, str] | None = None) -> Job:
     shown = _Reader(environment.written).section(JobFile, tree, "")
     assert shown is not None  # it differs in the values of variables only
     job = Job(path, says, shown, environment)
-    problems = check(job)
+    try:
+        problems = check(job)
+    except Exception as error:  # its traceback would show the values of variables
+        problems = [f"it cannot be checked: {type(error).__name__}: {first_line(error)}"]
     if problems:
         raise _wrong(path, problems, environment)
     return job
@@ -460,9 +464,13 @@ class _Reader:
         """Return a text with its environment variables."""
         if not value.strip():
             self.problems.append(f"{path} must not be empty")
-        elif plain and "${" in value:
-            self.problems.append(f"{path} is a name, and takes no environment variable: {value}")
-        elif not plain:
+        elif plain:
+            if "${" in value.replace("$${", ""):
+                self.problems.append(
+                    f"{path} is a name, and takes no environment variable: {value}"
+                )
+            return value.replace("$${", "${")
+        else:
             try:
                 expanded = self._text(value)
             except PrimeSqlError as error:

@@ -9,6 +9,7 @@ import dataclasses
 import inspect
 import json
 from importlib import resources
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -16,6 +17,7 @@ from prime_sql.job.file import JobFile, Output, keys
 from prime_sql.options import Options
 
 FILE = "schema.json"
+_TITLE = "prime_sql job"
 
 
 def shipped() -> str:
@@ -23,11 +25,19 @@ def shipped() -> str:
     return resources.files(__package__).joinpath(FILE).read_text(encoding="utf-8")
 
 
+def is_schema(path: Path) -> bool:
+    """Return whether a file is the schema, of this version or another."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8")).get("title") == _TITLE  # type: ignore[no-any-return]
+    except (OSError, ValueError, AttributeError):
+        return False
+
+
 def made() -> str:
     """Return the schema as the dataclasses have it."""
     schema = {
         "$schema": "http://json-schema.org/draft-07/schema#",
-        "title": "prime_sql job",
+        "title": _TITLE,
         **_section(JobFile),
     }
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"

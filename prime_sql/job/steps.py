@@ -70,7 +70,10 @@ def run(
     Raises
     ------
     PrimeSqlError
-        When a step fails: the message names it. All outputs are as they were.
+        When a step fails: the message names it, and says what was published: nothing, unless only
+        the summary failed.
+    PublishedInterrupt
+        When interrupted after all outputs were published; before, KeyboardInterrupt.
     """
     with contextlib.chdir(job.path.absolute().parent), _hidden_warnings(job):
         return _Steps(job, on_sql, on_progress).all()
@@ -88,6 +91,10 @@ def _hidden_warnings(job: Job) -> Iterator[None]:
     for warning in held:
         text = job.environment.hide(str(warning.message))
         warnings.warn_explicit(text, warning.category, warning.filename, warning.lineno)
+
+
+class PublishedInterrupt(KeyboardInterrupt):
+    """The job was interrupted when its outputs were published already."""
 
 
 class _Steps:
@@ -287,10 +294,13 @@ class _Steps:
         except PrimeSqlError as error:
             kind, text = type(error), str(error)
         except KeyboardInterrupt:
+            if self._published:
+                raise PublishedInterrupt from None
             raise
         except Exception as error:
             if isinstance(error, RuntimeError) and str(error) == "Query interrupted":
-                raise  # how DuckDB says KeyboardInterrupt
+                # How DuckDB says KeyboardInterrupt.
+                raise (PublishedInterrupt if self._published else KeyboardInterrupt) from None
             text = f"{type(error).__name__}: {first_line(error)}"
         # Out of the handler: the cause holds what was hidden.
         self._fail(kind, step, text)
