@@ -897,7 +897,73 @@ def test_a_pipe_that_closes_early_is_no_error(source):
     process.stdout.close()
     assert process.stderr.read() == b""
     process.stderr.close()
-    assert process.wait() in (0, 1)
+    assert process.wait() == 141  # 1 would be a gate
+
+
+def shell(line, cwd):
+    """Return the exit status of the command, whatever it is piped into, and what it said."""
+    done = subprocess.run(
+        ["bash", "-c", f"{line}; exit ${{PIPESTATUS[0]}}"],
+        cwd=cwd,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stderr
+
+
+FULL = "Error: cannot write the output: No space left on device\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "where", "expected"),
+    [
+        ("runs none.duckdb --quite", "2>&1 | true", (2, "")),
+        ("runs runs.duckdb", ">&-", (0, "")),
+        ("runs runs.duckdb --format csv", "| true", (141, "")),
+        ("runs runs.duckdb", "| true", (141, "")),
+        ("--help", "| true", (141, "")),
+        ("runs runs.duckdb --format csv", "> /dev/full", (2, FULL)),
+        ("runs runs.duckdb", "> /dev/full", (2, FULL)),
+        ("sql runs.duckdb 'from range(300000)' --format csv", "> /dev/full", (2, FULL)),
+        ("runs runs.duckdb --keep 1", "2> /dev/full", (2, "")),
+        ("runs runs.duckdb --format csv", "", (0, "")),
+    ],
+)
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
+def test_output_that_does_not_arrive_is_no_tripped_gate(source, arguments, where, expected):
+    command = shlex.join(map(str, PRIME_SQL))
+    # `true` is gone before anything is printed.
+    assert shell(f"{command} {arguments} {where}", source) == expected
+
+
+RAISES = """
+import sys
+import prime_sql as ps
+from prime_sql import cli
+class Panic(BaseException):
+    pass
+def fails(*arguments):
+    raise {error}
+ps.runs = fails
+sys.argv = ["prime-sql", "runs", "runs.duckdb"]
+cli.main()
+"""
+
+
+@pytest.mark.parametrize("error", ["ZeroDivisionError('odd')", "Panic('odd')", "OSError(5, 'odd')"])
+def test_what_nobody_expected_ends_with_its_traceback_and_status_2(source, error):
+    done = subprocess.run(
+        [sys.executable, "-c", RAISES.format(error=error)],
+        cwd=source,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("Traceback (most recent call last):\n")
+    assert done.stderr.endswith("odd\n")
 
 
 def test_output_is_utf8_wherever_it_goes(source):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import inspect
 import io
+import os
 import sys
+import traceback
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -36,10 +39,14 @@ app = typer.Typer(
 # Without a terminal there is no width to keep to. Nothing that a table or a message holds is
 # markup or the name of an emoji.
 out = Console(
-    highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else 160
+    highlight=False,
+    markup=False,
+    emoji=False,
+    width=None if sys.stdout and sys.stdout.isatty() else 160,
 )
 err = Console(stderr=True, highlight=False, markup=False, emoji=False)
 
+CLOSED_PIPE = 141  # as a shell says it of a program that SIGPIPE ended
 RESULTS = "Results"  # section of a command's help
 
 Db = Annotated[Path, typer.Argument(help="DuckDB file with the results.", metavar="DB")]
@@ -239,10 +246,57 @@ def _steps_bar() -> Iterator[Callable[[ps.Progress], None]]:
 
 
 def main() -> None:
-    """Run the command line."""
+    """Run the command line.
+
+    Exit status 1 is that of gates alone: what nobody expected ends with its traceback and 2.
+    """
+    if sys.stdout is not None and isinstance(getattr(sys.stdout, "buffer", None), io.RawIOBase):
+        # With PYTHONUNBUFFERED, Python drops what a disk that fills up in one write did not take.
+        sys.stdout = open(sys.stdout.fileno(), "w", encoding=sys.stdout.encoding, closefd=False)  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         # What programs read is UTF-8 wherever they run; a terminal shows what it can.
         if isinstance(stream, io.TextIOWrapper):
             encoding = None if stream.isatty() else "utf-8"
             stream.reconfigure(encoding=encoding, errors="backslashreplace")
-    app(prog_name="prime-sql")
+    status: Any = 2
+    unexpected: BaseException | None = None
+    try:
+        app(prog_name="prime-sql")
+    except SystemExit as ending:
+        status = ending.code
+        # Of a closed pipe, or a question without an answer, typer and rich make 1.
+        if status == 1 and isinstance(ending.__context__, BrokenPipeError):
+            status = CLOSED_PIPE
+        elif status == 1 and not isinstance(ending.__context__, typer.Exit):
+            status = 2
+    except BaseException as error:  # of Polars, some are no Exception
+        unexpected = error
+    lost = _lost(sys.stdout)
+    if isinstance(unexpected, OSError) and unexpected.errno == errno.ENOSPC:
+        lost = lost or unexpected  # of one large write nothing is left to flush
+    if isinstance(lost, BrokenPipeError):
+        status = status or CLOSED_PIPE
+    elif lost is not None:
+        status = status or 2
+        with suppress(OSError):
+            reason = lost.strerror or str(lost)
+            print(f"Error: cannot write the output: {reason}", file=sys.stderr)
+    if unexpected is not None and not (
+        isinstance(unexpected, OSError) and lost is not None and unexpected.errno == lost.errno
+    ):
+        with suppress(OSError):
+            traceback.print_exception(unexpected)
+    _lost(sys.stderr)
+    sys.exit(status)
+
+
+def _lost(stream: Any) -> OSError | None:
+    """Return why what was printed did not arrive, or None."""
+    try:
+        if stream is not None:  # closed before the start
+            stream.flush()
+    except OSError as error:
+        # Python flushes again when it ends, and would complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        return error
+    return None
