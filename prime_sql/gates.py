@@ -172,7 +172,11 @@ def parse(text: str) -> Gate:
     said = f"the gate {shorten(text)}"
     if text.strip().lower() == NEW:
         return Gate(NEW, "status = 'new'", ("status",))
+    unnamed = f"{said} names no columns; write out the name of each one"
     try:
+        # A column by its number, as in #1, which older sqlglot does not read.
+        if any(token.token_type == TokenType.HASH for token in sqlglot.tokenize(text, "duckdb")):
+            raise OptionError(unnamed)
         found = queries.statements(text)
         parsed = [each for each in sqlglot.parse(text, read="duckdb") if each is not None]
     except sqlglot.errors.SqlglotError as error:
@@ -182,8 +186,8 @@ def parse(text: str) -> Gate:
     condition, expression = found[0], parsed[0]
     if expression.find(sge.Query, sge.Exists, sge.Table, sge.DDL, sge.DML, sge.Command):
         raise OptionError(f"{said} holds a query; a gate judges each failure mode by its columns")
-    if expression.find(sge.Columns, sge.PositionalColumn):
-        raise OptionError(f"{said} names no columns; write out the name of each one")
+    if expression.find(sge.Columns):
+        raise OptionError(unnamed)
     named: dict[str, None] = {}
     for column in expression.find_all(sge.Column):
         name = column.name.lower()
