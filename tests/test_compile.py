@@ -238,7 +238,7 @@ def test_names_keep_what_the_user_means():
     text = ps.compile('"Marts".Predictions', "t", dialect="snowflake", label="Truth", tag="TAG")
     assert '"Marts".Predictions AS p' in text
     assert 'p."Truth" AS label' in text
-    assert "g.TAG AS VARCHAR" in text
+    assert "CAST(g.TAG AS " in text
 
 
 @pytest.mark.parametrize(
