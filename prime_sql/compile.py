@@ -298,6 +298,8 @@ def _table(text: str, dialect: str) -> _Table:
         not isinstance(table, sge.Table)
         or not all(isinstance(part, sge.Identifier) for part in table.parts)
         or table.alias
+        # Snowflake alone lets the schema of a database be left out.
+        or (table.args.get("db") == "" and dialect != "snowflake")
     ):
         raise OptionError(
             f"{shorten(text)} is not the name of a table, as in marts.predictions; a part that is "

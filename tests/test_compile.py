@@ -239,6 +239,7 @@ def test_names_keep_what_the_user_means():
     assert '"Marts".Predictions AS p' in text
     assert 'p."Truth" AS label' in text
     assert "CAST(g.TAG AS " in text
+    assert "FROM marts..p AS p" in ps.compile("marts..p", "t", dialect="snowflake")
 
 
 @pytest.mark.parametrize(
@@ -249,6 +250,7 @@ def test_names_keep_what_the_user_means():
         (["p; drop table x", "t"], "is not the name of a table"),
         (["p", "read_csv('t.csv')"], "is not the name of a table"),
         (["p as q", "t"], "is not the name of a table"),
+        (["marts..p", "t"], "is not the name of a table"),
         (["p.parquet", "t", "--dialect", "snowflake"], "snowflake reads no file 'p.parquet'"),
         (["p", "t", "--where", "split ="], "where is not an SQL condition"),
         (["p", "t", "--where", "image_id in (select x from y)"], "a subquery reads"),
