@@ -12,8 +12,7 @@ from prime_sql import __version__, chance, queries
 from prime_sql.inputs import Inputs
 from prime_sql.options import LARGEST_MAX_TAGS, Options
 from prime_sql.recount import Stored
-from prime_sql.stored import COMPLETE as COMPLETE
-from prime_sql.stored import UNPUBLISHED as UNPUBLISHED
+from prime_sql.stored import COMPLETE
 from prime_sql.validate import Checked, make_tables, store
 from prime_sql.warehouse import Warehouse, is_in_memory, is_made
 

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 import prime_sql as ps
-from prime_sql import publish
 from prime_sql.history import sparkline
 from prime_sql.prune import TABLES, outdated
+from prime_sql.stored import COMPLETE, UNPUBLISHED
 from tests import data, oracle
 from tests.test_cli import fail, succeed
 from tests.test_compare import counted
@@ -109,7 +109,7 @@ def test_which_run_is_the_previous_one(tmp_path):
         assert [run and run.run_id for run in before] == [expected for *_, expected in made]
         # What was never published, nobody saw.
         last.backend.raw_sql(
-            f"update a.prime.runs set status = '{publish.UNPUBLISHED}' where run_id = 3"
+            f"update a.prime.runs set status = '{UNPUBLISHED}' where run_id = 3"
         )
         assert ps.Run(last.backend, 8).previous.run_id == 1
         assert ps.Run(last.backend, 3).previous.run_id == 1
@@ -342,7 +342,7 @@ def stored(draw):
                 draw(st.sampled_from("pq")),
                 draw(st.sampled_from([0.3, 0.4])),
                 counted,
-                draw(st.sampled_from([publish.COMPLETE] * 3 + [publish.UNPUBLISHED])),
+                draw(st.sampled_from([COMPLETE] * 3 + [UNPUBLISHED])),
             )
         )
     return rows
@@ -356,7 +356,7 @@ def test_which_runs_go(rows, keep, job):
         kinds[row["job"], row["job"] or row["sources"], row["options"]].append(row)
     stay = set()
     for (name, *_), own in kinds.items():
-        complete = [row["run_id"] for row in own if row["status"] == publish.COMPLETE]
+        complete = [row["run_id"] for row in own if row["status"] == COMPLETE]
         stay |= set(complete[-keep:])
         latest = {row["run_id"] for row in own[-keep:]}
         stay |= latest - set(complete)

@@ -21,10 +21,11 @@ from prime_sql.job.checks import OUTPUT, made_by, read_sql
 from prime_sql.job.file import Job, Join, Output
 from prime_sql.options import Options
 from prime_sql.output import Files, append_text
-from prime_sql.publish import COMPLETE, UNPUBLISHED, Record
+from prime_sql.publish import Record
 from prime_sql.results import Run
 from prime_sql.search import OnProgress, search_with
 from prime_sql.sources import Wanted, open_source
+from prime_sql.stored import COMPLETE, UNPUBLISHED
 from prime_sql.warehouse import OnSql, Statement, Warehouse, first_line
 
 if TYPE_CHECKING:
