@@ -108,9 +108,7 @@ def test_which_run_is_the_previous_one(tmp_path):
         before = [ps.Run(last.backend, number + 1).previous for number in range(len(made))]
         assert [run and run.run_id for run in before] == [expected for *_, expected in made]
         # What was never published, nobody saw.
-        last.backend.raw_sql(
-            f"update a.prime.runs set status = '{UNPUBLISHED}' where run_id = 3"
-        )
+        last.backend.raw_sql(f"update a.prime.runs set status = '{UNPUBLISHED}' where run_id = 3")
         assert ps.Run(last.backend, 8).previous.run_id == 1
         assert ps.Run(last.backend, 3).previous.run_id == 1
         again = last.refilter(min_drop=0.3)
