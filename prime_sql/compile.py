@@ -6,7 +6,6 @@ expression; sqlglot carries it to the dialects of other engines.
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,25 +13,13 @@ from typing import Any
 
 import sqlglot
 import sqlglot.expressions as sge
-from sqlglot.tokens import TokenType
 
 from prime_sql import __version__, queries
+from prime_sql.dialects import CLEAR, DIALECTS, KEEP, renamed, translated
 from prime_sql.errors import OptionError, did_you_mean, shorten
 from prime_sql.inputs import has_subquery, parse_condition
 from prime_sql.options import LARGEST_MAX_TAGS, Options
 from prime_sql.search import grouping
-
-DIALECTS = (
-    "duckdb",
-    "postgres",
-    "spark",
-    "databricks",
-    "snowflake",
-    "bigquery",
-    "trino",
-    "redshift",
-    "clickhouse",
-)
 
 # No vocabulary has so many tags: the numbers of absent ones begin after it.
 _LAST_TAG = 1_000_000_000
@@ -46,29 +33,6 @@ _NOT_HERE = {
     "split": "write the part into where",
 }
 
-
-# How a script keeps the answer of a step for others: in a temporary table where there is such.
-# PostgreSQL and Redshift plan joins well only of tables whose sizes they know. Trino has no
-# temporary ones: where a table of that name is there already, the script ends.
-_KEEP = {
-    "duckdb": ("create or replace temporary table NAME as\nSQL",),
-    "postgres": (
-        "drop table if exists pg_temp.NAME",
-        "create temporary table NAME as\nSQL",
-        "analyze NAME",
-    ),
-    "spark": ("create or replace temporary view NAME as\nSQL", "cache table NAME"),
-    "databricks": ("create or replace temporary view NAME as\nSQL", "cache table NAME"),
-    "snowflake": ("create or replace temporary table NAME as\nSQL",),
-    "bigquery": ("create or replace temp table NAME as\nSQL",),
-    "trino": ("create table NAME as\nSQL",),
-    "redshift": ("create temporary table NAME as\nSQL", "analyze NAME"),
-    "clickhouse": ("create or replace temporary table NAME as\nSQL",),
-}
-_CLEAR = (
-    "trino",
-    "redshift",
-)  # there a script that runs again in the session finds its tables gone
 
 # No table of a user's begins so.
 _PREFIX = "prime_sql_"
@@ -128,24 +92,24 @@ def compile(
         role: f"verbatim_{role}" if table.is_verbatim else table.sql
         for role, table in tables.items()
     }
-    steps = [(name, _translated(sql, dialect)) for name, sql in _steps(chosen, sources, dialect)]
+    steps = [(name, translated(sql, dialect)) for name, sql in _steps(chosen, sources, dialect)]
     # Some engines would take a table of the user's for the step of that name, or the other way
     # round; and a script must not hide or replace any.
     names = {name: f"{_PREFIX}{name}" for name, _ in steps if script or name in taken}
     parts = [
         # The first two read the user's tables; those that follow read one another.
-        (names.get(name, name), sql if place < 2 else _renamed(sql, names, dialect))
+        (names.get(name, name), sql if place < 2 else renamed(sql, names, dialect))
         for place, (name, sql) in enumerate(steps)
     ]
-    final = _renamed(_translated(queries.find("compile/answer").render(), dialect), names, dialect)
+    final = renamed(translated(queries.find("compile/answer").render(), dialect), names, dialect)
     if script:
         statements = [
             statement.replace("NAME", name).replace("SQL", sql)
             for name, sql in parts
-            for statement in _KEEP[dialect]
+            for statement in KEEP[dialect]
         ]
         statements.append(final)
-        if dialect in _CLEAR:
+        if dialect in CLEAR:
             statements += [f"drop table {name}" for name, _ in parts]
         statement = ";\n\n".join(statements) + ";\n"
     else:
@@ -315,48 +279,6 @@ def _column(name: str) -> str:
     elif _PLAIN.fullmatch(name):
         return name
     return queries.identifier(name)
-
-
-# Other engines ------------------------------------------------------------------------------------
-
-_OURS = re.compile(r"image_id|label|prediction|class_\d+")
-_TEXTS = ("image_id", "class_name", "tag", "tags")
-
-
-def _renamed(sql: str, names: dict[str, str], dialect: str) -> str:
-    """Give the steps that this one reads other names."""
-    tokens = sqlglot.tokenize(sql, read=dialect)
-    for before, token in reversed(list(itertools.pairwise(tokens))):
-        if before.token_type in (TokenType.FROM, TokenType.JOIN) and token.text in names:
-            sql = f"{sql[: token.start]}{names[token.text]}{sql[token.end + 1 :]}"
-    return sql
-
-
-def _translated(sql: str, dialect: str) -> str:
-    """Carry a step from DuckDB's dialect, in which it is written, to another one.
-
-    What sqlglot leaves as it is, though the engine has it otherwise, is mended here; a folded name
-    of ours must not be quoted, since not every engine folds it to lower case.
-    """
-    if dialect == "duckdb":
-        return sql
-    tree = sqlglot.parse_one(sql, read="duckdb")
-    for name in tree.find_all(sge.Identifier):
-        if name.args.get("quoted") and _OURS.fullmatch(name.name):
-            name.set("quoted", False)
-    if dialect == "postgres":
-        # Tags are sorted, and so named and numbered, by their characters and not by a language.
-        for ordered in tree.find_all(sge.Ordered):
-            if ordered.this.name in _TEXTS:
-                collation = sge.Identifier(this="C", quoted=True)
-                ordered.set("this", sge.Collate(this=ordered.this.copy(), expression=collation))
-    if dialect == "trino":
-        for hashed in reversed(list(tree.find_all(sge.MD5))):  # the innermost first
-            binary = sge.Anonymous(this="TO_UTF8", expressions=[hashed.this.copy()])
-            for function in ("MD5", "TO_HEX", "LOWER"):
-                binary = sge.Anonymous(this=function, expressions=[binary])
-            hashed.replace(binary)
-    return str(tree.sql(dialect, pretty=True, unsupported_level=sqlglot.ErrorLevel.RAISE))
 
 
 def _indented(sql: str) -> str:

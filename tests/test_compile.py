@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from polars.testing import assert_frame_equal
 
 import prime_sql as ps
-from prime_sql.compile import DIALECTS
+from prime_sql.dialects import DIALECTS
 from tests import data
 from tests.test_cli import fail, succeed
 from tests.test_search import options as some_options

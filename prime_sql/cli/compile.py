@@ -26,8 +26,8 @@ from prime_sql.cli.definition import (
     Where,
     numbers,
 )
-from prime_sql.compile import DIALECTS
 from prime_sql.compile import compile as compile_search
+from prime_sql.dialects import DIALECTS
 from prime_sql.options import Options
 
 

@@ -1,0 +1,86 @@
+"""How the SQL of ``queries/`` is carried to other engines: their dialects, and what they lack.
+
+It is written in DuckDB's dialect, within what most engines have; sqlglot translates it, and what
+sqlglot leaves as it is is mended here.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+
+import sqlglot
+import sqlglot.expressions as sge
+from sqlglot.tokens import TokenType
+
+DIALECTS = (
+    "duckdb",
+    "postgres",
+    "spark",
+    "databricks",
+    "snowflake",
+    "bigquery",
+    "trino",
+    "redshift",
+    "clickhouse",
+)
+
+# How a script keeps the answer of a step for others: in a temporary table where there is such.
+# PostgreSQL and Redshift plan joins well only of tables whose sizes they know. Trino has no
+# temporary ones: where a table of that name is there already, the script ends.
+KEEP = {
+    "duckdb": ("create or replace temporary table NAME as\nSQL",),
+    "postgres": (
+        "drop table if exists pg_temp.NAME",
+        "create temporary table NAME as\nSQL",
+        "analyze NAME",
+    ),
+    "spark": ("create or replace temporary view NAME as\nSQL", "cache table NAME"),
+    "databricks": ("create or replace temporary view NAME as\nSQL", "cache table NAME"),
+    "snowflake": ("create or replace temporary table NAME as\nSQL",),
+    "bigquery": ("create or replace temp table NAME as\nSQL",),
+    "trino": ("create table NAME as\nSQL",),
+    "redshift": ("create temporary table NAME as\nSQL", "analyze NAME"),
+    "clickhouse": ("create or replace temporary table NAME as\nSQL",),
+}
+# There a script that runs again in the session finds its tables gone.
+CLEAR = ("trino", "redshift")
+
+_OURS = re.compile(r"image_id|label|prediction|class_\d+")
+_TEXTS = ("image_id", "class_name", "tag", "tags")
+
+
+def renamed(sql: str, names: dict[str, str], dialect: str) -> str:
+    """Give the steps that this one reads other names."""
+    tokens = sqlglot.tokenize(sql, read=dialect)
+    for before, token in reversed(list(itertools.pairwise(tokens))):
+        if before.token_type in (TokenType.FROM, TokenType.JOIN) and token.text in names:
+            sql = f"{sql[: token.start]}{names[token.text]}{sql[token.end + 1 :]}"
+    return sql
+
+
+def translated(sql: str, dialect: str) -> str:
+    """Carry a step from DuckDB's dialect, in which it is written, to another one.
+
+    What sqlglot leaves as it is, though the engine has it otherwise, is mended here; a folded name
+    of ours must not be quoted, since not every engine folds it to lower case.
+    """
+    if dialect == "duckdb":
+        return sql
+    tree = sqlglot.parse_one(sql, read="duckdb")
+    for name in tree.find_all(sge.Identifier):
+        if name.args.get("quoted") and _OURS.fullmatch(name.name):
+            name.set("quoted", False)
+    if dialect == "postgres":
+        # Tags are sorted, and so named and numbered, by their characters and not by a language.
+        for ordered in tree.find_all(sge.Ordered):
+            if ordered.this.name in _TEXTS:
+                collation = sge.Identifier(this="C", quoted=True)
+                ordered.set("this", sge.Collate(this=ordered.this.copy(), expression=collation))
+    if dialect == "trino":
+        for hashed in reversed(list(tree.find_all(sge.MD5))):  # the innermost first
+            binary = sge.Anonymous(this="TO_UTF8", expressions=[hashed.this.copy()])
+            for function in ("MD5", "TO_HEX", "LOWER"):
+                binary = sge.Anonymous(this=function, expressions=[binary])
+            hashed.replace(binary)
+    return str(tree.sql(dialect, pretty=True, unsupported_level=sqlglot.ErrorLevel.RAISE))
