@@ -6,11 +6,10 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import duckdb
 import ibis
-import pandas as pd
 import polars as pl
 import pyarrow as pa
 import sqlglot
@@ -21,6 +20,9 @@ from ibis.expr.types import Table
 from prime_sql import queries
 from prime_sql.errors import QueryError
 from prime_sql.warehouse import first_line
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class Relation:
     def to_pandas(self) -> pd.DataFrame:
         """Read all rows into a pandas data frame."""
         with _answering():
-            return cast(pd.DataFrame, self.table.to_pandas())
+            return cast("pd.DataFrame", self.table.to_pandas())
 
     def to_arrow(self) -> pa.Table:
         """Read all rows into an Arrow table."""

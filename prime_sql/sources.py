@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import re
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,10 +15,8 @@ from typing import Any
 import duckdb
 import ibis
 import ibis.expr.datatypes as dt
-import pandas as pd
 import polars as pl
 import pyarrow as pa
-import pyarrow.dataset
 from ibis.expr.types import Table
 
 from prime_sql.errors import InputError, PrimeSqlError, WarehouseError, did_you_mean
@@ -138,6 +137,15 @@ def _why(error: BaseException) -> str:
     return "; ".join(str(error).strip().split("\n\n")[0].splitlines()) or type(error).__name__
 
 
+def _is_a(kind: str, source: Any) -> bool:
+    """Whether it is of a class of a package that takes long to import.
+
+    Nobody has an object of it without having imported it.
+    """
+    module, name = kind.rsplit(".", 1)
+    return module in sys.modules and isinstance(source, getattr(sys.modules[module], name))
+
+
 def _open_object(source: Any, role: str, wanted: Wanted) -> Source:
     if isinstance(source, Table):
         columns = list(source.columns)
@@ -146,20 +154,19 @@ def _open_object(source: Any, role: str, wanted: Wanted) -> Source:
     elif isinstance(source, pl.LazyFrame):
         columns = source.collect_schema().names()
         source = source.select(wanted.among(columns)).collect()
-    elif isinstance(source, pd.DataFrame):
+    elif _is_a("pandas.DataFrame", source):
         # Frames are often indexed by the image.
         index = [name for name in source.index.names if name is not None]
         source = source.reset_index([name for name in index if name not in source.columns])
         columns = list(source.columns)
         source = source[wanted.among(columns)]
-    elif isinstance(source, pyarrow.dataset.Dataset):
+    elif _is_a("pyarrow.dataset.Dataset", source):
         columns = source.schema.names
         source = source.to_table(wanted.among(columns))
     else:
         if not isinstance(source, pl.DataFrame | pa.Table | pa.RecordBatch):
-            if not hasattr(source, "__arrow_c_stream__") or isinstance(
-                source, pl.Series | pd.Series
-            ):
+            series = isinstance(source, pl.Series) or _is_a("pandas.Series", source)
+            if series or not hasattr(source, "__arrow_c_stream__"):
                 raise InputError(f"{role} is {describe(source)}; give {FORMS}")
             source = pa.table(source)  # a stream of record batches, a DuckDB relation, …
         columns = source.columns if isinstance(source, pl.DataFrame) else source.schema.names
