@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 # Asked for together, or pip takes another torch than torchvision's, with gigabytes of CUDA.
 TORCH := torch==2.13.0 torchvision==0.28.0
 
-.PHONY: demo demo-images test chromium test-lowest test-schedules lint bench bench-vision example clean
+.PHONY: demo demo-images test chromium test-lowest test-schedules test-warehouses lint bench bench-vision example clean
 
 demo: $(VENV)/.core  ## Install the core into .venv and show real failure modes of a real classifier
 	$(BIN)/prime-sql demo
@@ -34,6 +34,16 @@ test-schedules: $(VENV)/schedules/.done  ## Install dbt, Airflow and Dagster bes
 $(VENV)/schedules/.done: pyproject.toml tests/schedules/requirements.txt | $(VENV)/bin/python
 	$(PYTHON) -m venv $(VENV)/schedules
 	$(VENV)/schedules/bin/python -m pip install --quiet --disable-pip-version-check --no-compile -r tests/schedules/requirements.txt -e .
+	touch $@
+
+test-warehouses: $(VENV)/warehouses/.done  ## Run on PostgreSQL, Spark, ClickHouse and DataFusion, installed beside the core
+	sh tests/postgres.sh
+	PRIME_SQL_ENGINES=all $(VENV)/warehouses/bin/python -m pytest -n 2 --dist loadgroup $(or $(ARGS),tests/warehouses)
+
+$(VENV)/warehouses/.done: pyproject.toml tests/warehouses/requirements.txt | $(VENV)/bin/python
+	$(PYTHON) -m venv $(VENV)/warehouses
+	$(VENV)/warehouses/bin/python -m pip install --quiet --disable-pip-version-check --no-compile \
+		-r tests/warehouses/requirements.txt -e '.[postgres,spark,clickhouse,datafusion]'
 	touch $@
 
 $(VENV)/lowest/.done: pyproject.toml tests/lowest.txt | $(VENV)/bin/python
