@@ -28,6 +28,7 @@ TABLES = (
     "failure_modes",
     "tag_sets",
     "tagged",
+    "rare_tags",
     "vocabulary",
     "outcomes",
     "classes",
@@ -127,8 +128,11 @@ def _delete(backend: Backend, old: list[int], on_sql: OnSql | None) -> None:
     try:
         if warehouse.read_only:
             raise WarehouseError("the database is open for reading only; nothing was deleted")
+        known = backend.list_tables(database=(backend.current_catalog, "prime"))
+        # Earlier versions did not make all of them.
+        tables = [table for table in TABLES if table in known]
         sql = queries.find("publish/prune").render(
-            warehouse.dialect, schema=warehouse.schema, tables=TABLES, runs=old
+            warehouse.dialect, schema=warehouse.schema, tables=tables, runs=old
         )
         with warehouse.transaction():
             warehouse.script("prune", sql)

@@ -22,6 +22,7 @@ _PUBLISHED = (
     "outcomes",
     "vocabulary",
     "tagged",
+    "rare_tags",
     "tag_sets",
     "failure_modes",
     "failure_mode_tags",
@@ -73,7 +74,7 @@ def publish(
         The run whose counts it rests on, or None where it counted itself.
     warehouse
         The session, with ``classes``, ``tag_sets``, ``failure_modes`` and ``failure_mode_tags``;
-        for a run that counted also ``outcomes``, ``vocabulary`` and ``tagged``.
+        for a run that counted also ``outcomes``, ``vocabulary``, ``tagged`` and ``rare_tags``.
     checked
         Describes the session's ``verdicts`` on unseen data, where there are any.
     record

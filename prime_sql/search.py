@@ -332,6 +332,7 @@ def _count(options: Options, loaded: Inputs, warehouse: Warehouse, steps: _Steps
             last_tag=loaded.rows["tags"],
         )
     )
+    loaded.rows["rare_tags"] = step("rare_tags", min_tag_images=options.tag_images)
     warehouse.drop("class_tags")
 
     def on_size(size: int, count: int | None) -> None:

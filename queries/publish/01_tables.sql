@@ -167,6 +167,8 @@ comment on column {{ schema }}.tagged.class_id is 'The class, see classes';
 comment on column {{ schema }}.tagged.tag_id is 'The tag, see vocabulary';
 comment on column {{ schema }}.tagged.image_no is 'The image, see outcomes';
 
+{% include 'publish/rare_tags.jinja' %}
+
 create table if not exists {{ schema }}.failure_mode_chance (
     run_id integer not null,
     mode_id varchar not null,

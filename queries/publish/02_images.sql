@@ -1,5 +1,5 @@
--- Keep which image carries which tag, for the frequent tags of each class.
--- reads: outcomes, vocabulary, tagged
+-- Keep which image carries which tag: the frequent tags of each class, and apart from them the rare ones.
+-- reads: outcomes, vocabulary, tagged, rare_tags
 -- parameter schema: the quoted schema of the results
 -- parameter run_id: the run that counted
 insert into {{ schema }}.outcomes
@@ -15,3 +15,7 @@ insert into {{ schema }}.tagged
 select {{ run_id }}, class_id, tag_id, image_no
 from tagged
 where tag_id in (select tag_id from vocabulary);
+
+insert into {{ schema }}.rare_tags
+select {{ run_id }}, class_id, image_no, tag
+from rare_tags;

@@ -182,6 +182,23 @@ select
 from class_tags as t
 inner join frequent_tags as f on f.class_id = t.class_id and f.tag_id = t.tag_id
 
+-- rare_tags
+create or replace temp table rare_tags as
+with rare_tags as (
+    select class_id, tag_id
+    from class_tags
+    group by class_id, tag_id
+    having count(*) < 3
+)
+
+select
+    t.class_id as class_id,
+    t.image_no as image_no,
+    v.tag as tag
+from class_tags as t
+inner join rare_tags as r on r.class_id = t.class_id and r.tag_id = t.tag_id
+inner join vocabulary as v on v.tag_id = t.tag_id
+
 -- candidates_1
 create or replace temp table candidates_1 as
 select
