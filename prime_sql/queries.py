@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 import re
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -139,7 +139,8 @@ def literal(value: str | int | float | None, dialect: str = "duckdb") -> str:
     return str(sge.convert(value).sql(dialect))
 
 
-def statements(script: str, dialect: str = "duckdb") -> list[str]:
+@lru_cache(maxsize=64)
+def statements(script: str, dialect: str = "duckdb") -> tuple[str, ...]:
     """Split a script into its statements, without semicolons; comments between them are dropped."""
     found, start, empty = [], 0, True
     for token in sqlglot.tokenize(script, read=dialect):
@@ -149,7 +150,7 @@ def statements(script: str, dialect: str = "duckdb") -> list[str]:
             start, empty = token.end + 1, True
         else:
             empty = False
-    return found if empty else [*found, script[start:].strip()]
+    return tuple(found) if empty else (*found, script[start:].strip())
 
 
 def _stem(path: Path) -> str:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeAlias, cast
 
@@ -95,7 +96,7 @@ class Warehouse:
                 "with open_run(…, read_only=False), or without read_only where it was connected"
             )
 
-    @property
+    @cached_property
     def schema(self) -> str:
         """The schema of the results, quoted, with its catalog.
 
@@ -322,10 +323,7 @@ def is_in_memory(backend: Backend) -> bool:
 
 def is_made(backend: Backend) -> bool:
     """Return whether the database has the tables of results."""
-    catalog = backend.current_catalog
-    if "prime" not in backend.list_databases(catalog=catalog):
-        return False
-    known = backend.list_tables(database=(catalog, "prime"))
+    known = backend.list_tables(database=(backend.current_catalog, "prime"))
     if "runs" in known and "failure_mode_members" not in known:
         raise WarehouseError(
             "schema prime was made by an earlier version of prime_sql; name another database"

@@ -374,7 +374,7 @@ n_1.name as tags,
     c.accuracy - cast(s.images - s.errors as double) / s.images as necessity_margin
 from counts_1 as s
 inner join classes as c on c.class_id = s.class_id
-inner join tag_names as n_1 on n_1.tag_id = s.tag_1
+left join tag_names as n_1 on n_1.tag_id = s.tag_1
 
 union all
 
@@ -399,14 +399,14 @@ n_1.name || ' + ' || n_2.name as tags,
     ) - cast(s.images - s.errors as double) / s.images as necessity_margin
 from counts_2 as s
 inner join classes as c on c.class_id = s.class_id
-inner join tag_names as n_1 on n_1.tag_id = s.tag_1
-inner join tag_names as n_2 on n_2.tag_id = s.tag_2
 inner join counts_1 as without_1
     on without_1.class_id = s.class_id
     and without_1.tag_1 = s.tag_2
 inner join counts_1 as without_2
     on without_2.class_id = s.class_id
     and without_2.tag_1 = s.tag_1
+left join tag_names as n_1 on n_1.tag_id = s.tag_1
+left join tag_names as n_2 on n_2.tag_id = s.tag_2
 
 union all
 
@@ -433,9 +433,6 @@ n_1.name || ' + ' || n_2.name || ' + ' || n_3.name as tags,
     ) - cast(s.images - s.errors as double) / s.images as necessity_margin
 from counts_3 as s
 inner join classes as c on c.class_id = s.class_id
-inner join tag_names as n_1 on n_1.tag_id = s.tag_1
-inner join tag_names as n_2 on n_2.tag_id = s.tag_2
-inner join tag_names as n_3 on n_3.tag_id = s.tag_3
 inner join counts_2 as without_1
     on without_1.class_id = s.class_id
     and without_1.tag_1 = s.tag_2
@@ -448,6 +445,9 @@ inner join counts_2 as without_3
     on without_3.class_id = s.class_id
     and without_3.tag_1 = s.tag_1
     and without_3.tag_2 = s.tag_2
+left join tag_names as n_1 on n_1.tag_id = s.tag_1
+left join tag_names as n_2 on n_2.tag_id = s.tag_2
+left join tag_names as n_3 on n_3.tag_id = s.tag_3
 
 -- failure_modes
 create or replace temp table failure_modes as

@@ -260,7 +260,7 @@ n_1.name as tags,
     c.accuracy - cast(s.images - s.errors as double) / s.images as necessity_margin
 from counts_1 as s
 inner join classes as c on c.class_id = s.class_id
-inner join tag_names as n_1 on n_1.tag_id = s.tag_1
+left join tag_names as n_1 on n_1.tag_id = s.tag_1
 
 -- failure_modes
 create or replace temp table failure_modes as
