@@ -42,6 +42,7 @@ KEEP = {
     "trino": ("create table NAME as\nSQL",),
     "redshift": ("create temporary table NAME as\nSQL", "analyze NAME"),
     "clickhouse": ("create or replace temporary table NAME as\nSQL",),
+    "datafusion": ("create or replace table NAME as\nSQL",),
 }
 # There a script that runs again in the session finds its tables gone.
 CLEAR = ("trino", "redshift")
@@ -83,4 +84,42 @@ def translated(sql: str, dialect: str) -> str:
             for function in ("MD5", "TO_HEX", "LOWER"):
                 binary = sge.Anonymous(this=function, expressions=[binary])
             hashed.replace(binary)
-    return str(tree.sql(dialect, pretty=True, unsupported_level=sqlglot.ErrorLevel.RAISE))
+    text = str(tree.sql(dialect, pretty=True, unsupported_level=sqlglot.ErrorLevel.RAISE))
+    if dialect == "clickhouse" and any(join.side == "LEFT" for join in tree.find_all(sge.Join)):
+        # Else what no row is joined to is 0 or an empty text, where its column is never null.
+        text += "\nSETTINGS join_use_nulls = 1"
+    return text
+
+
+def view(statement: str, schema: str, dialect: str) -> str:
+    """Carry over a statement that makes a view, whose tables get the schema that it names.
+
+    Views cannot be made "if not exists" everywhere: whoever runs it has looked.
+    """
+    made = sqlglot.parse_one(statement, read="duckdb")
+    made.set("exists", False)
+    inner = {cte.alias for cte in made.find_all(sge.CTE)}
+    for table in made.find_all(sge.Table):
+        if not table.db and table.name not in inner:
+            table.set("db", sge.to_identifier(schema, quoted=True))
+    return translated(made.sql("duckdb"), dialect)
+
+
+def comment(statement: str, dialect: str, *, on_view: bool = False) -> str | None:
+    """Carry over a comment on a table, a view or a column; None where the engine has none of it."""
+    said = sqlglot.parse_one(statement, read="duckdb")
+    assert isinstance(said, sge.Comment)
+    on, kind = said.this, str(said.args["kind"]).lower()
+    if dialect == "postgres":
+        return str(said.sql(dialect))
+    if on_view or dialect not in ("spark", "databricks", "clickhouse"):
+        return None
+    text = said.expression.sql(dialect)
+    if kind == "column":
+        table, column = sge.Table(this=on.args["table"], db=on.args["db"]), on.this.sql(dialect)
+        if dialect == "clickhouse":
+            return f"alter table {table.sql(dialect)} comment column {column} {text}"
+        return f"alter table {table.sql(dialect)} alter column {column} comment {text}"
+    if dialect == "clickhouse":
+        return f"alter table {on.sql(dialect)} modify comment {text}"
+    return f"comment on table {on.sql(dialect)} is {text}"

@@ -98,7 +98,7 @@ def history(
 
 def _opened(run: Run, run_id: int) -> Run:
     """Return another run on the connection of `run`."""
-    return Run(run.backend, run_id, path=run.path)
+    return run.other(run_id)
 
 
 def sparkline(accuracies: Iterable[float | None]) -> str:

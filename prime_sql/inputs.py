@@ -10,7 +10,6 @@ import warnings
 from dataclasses import dataclass, field
 from typing import Any
 
-import duckdb
 import ibis
 import sqlglot
 import sqlglot.expressions as sge
@@ -65,7 +64,7 @@ def load(
     """
     inputs = Inputs({"predictions": describe(predictions), "tags": describe(tags)})
     conditions = {
-        name: parse_condition(name, getattr(options, name), warehouse.dialect)
+        name: parse_condition(name, getattr(options, name), warehouse.conditions)
         for name in ("error", "where")
     }
     # Both sources are read before any step, whose temporary relations might share their names.
@@ -183,12 +182,11 @@ def _load_predictions(
                 _check_columns(name, condition, {*selected, *source.columns})
     if options.error is None:
         _check_same_kind(table, selected["label"], selected["prediction"])
-    warehouse.create(
-        "source_predictions", warehouse.backend.compile(table.select(**selected)), view=True
-    )
+    warehouse.keep("source_predictions", table.select(**selected))
     written = {
-        name: None if condition is None else condition.sql(warehouse.dialect, comments=False)
+        name: condition.sql(warehouse.conditions, comments=False)
         for name, condition in conditions.items()
+        if condition is not None
     }
     _try_conditions(written, warehouse)
     sql = queries.find("search/predictions", warehouse.plans).render(
@@ -196,13 +194,14 @@ def _load_predictions(
         group_by=group_by,
         has_label="label" in selected,
         has_prediction="prediction" in selected,
-        **written,
+        **{name: f"verbatim_{name}" if name in written else None for name in conditions},
     )
+    verbatim = {f"verbatim_{name}": condition for name, condition in written.items()}
     try:
-        inputs.rows["predictions"] = warehouse.create("predictions", sql)
+        inputs.rows["predictions"] = warehouse.create("predictions", sql, verbatim=verbatim)
     except WarehouseError as error:
         # All other columns are only cast to text, so that it must be a condition.
-        given = " or ".join(name for name in written if written[name] is not None)
+        given = " or ".join(written)
         if not given:
             raise
         raise OptionError(
@@ -248,16 +247,15 @@ def _check_columns(name: str, condition: sge.Expression, known: set[str]) -> Non
             raise InputError(f"{name}: predictions has no column {column.name!r}.{hint}")
 
 
-def _try_conditions(written: dict[str, str | None], warehouse: Warehouse) -> None:
+def _try_conditions(written: dict[str, str], warehouse: Warehouse) -> None:
     for name, condition in written.items():
-        if condition is None:
-            continue
         try:
             # Stands in a WHERE as well, which takes no aggregate and no window.
-            schema = warehouse.backend.sql(
-                f"select ({condition}) as truth from source_predictions where ({condition})"
+            schema = warehouse.answer(
+                "select verbatim as truth from source_predictions where verbatim",
+                verbatim={"verbatim": condition},
             ).schema()
-        except (duckdb.Error, ibis.common.exceptions.IbisError) as error:
+        except WarehouseError as error:
             raise OptionError(
                 f"{name} does not fit the predictions: {first_line(error)}"
             ) from error
@@ -387,7 +385,7 @@ def load_tags(source: Source, options: Options, warehouse: Warehouse) -> None:
     long = long.select(image_id=long.image_id.cast(str), tag=long.tag.cast(str))
     # A blank tag is none: spaces, tabs and line breaks alike.
     long = long.mutate(tag=(long.tag.strip() == "").ifelse(ibis.null(str), long.tag))
-    warehouse.create("tags", warehouse.backend.compile(long), view=True)
+    warehouse.keep("tags", long)
 
 
 def _example(column: Column) -> str:

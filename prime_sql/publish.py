@@ -6,14 +6,14 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from functools import partial
 
-from prime_sql import __version__, chance, queries
+from prime_sql import __version__, chance, schema
 from prime_sql.inputs import Inputs
 from prime_sql.options import LARGEST_MAX_TAGS, Options
 from prime_sql.recount import Stored
 from prime_sql.stored import COMPLETE
-from prime_sql.validate import Checked, make_tables, store
+from prime_sql.validate import Checked, store
 from prime_sql.warehouse import Warehouse, is_in_memory, is_made
 
 # The relations of a session that are stored under the same names.
@@ -61,6 +61,7 @@ def publish(
     checked: Checked | None = None,
     *,
     record: Record | None = None,
+    after: int = 0,
 ) -> int:
     """Append the session's relations to schema ``prime`` in one transaction.
 
@@ -79,28 +80,23 @@ def publish(
         Describes the session's ``verdicts`` on unseen data, where there are any.
     record
         What else is to be said of it.
+    after
+        The largest run_id that is taken elsewhere.
 
     Returns
     -------
     int
-        The run_id: the next number in the database.
+        The run_id: the next number.
     """
     record = record or Record()
     with warehouse.transaction():
-
-        def script(name: str, **values: Any) -> None:
-            sql = queries.find(f"publish/{name}").render(
-                warehouse.dialect, schema=warehouse.schema, **values
-            )
-            warehouse.script("publish", sql)
-
+        script = partial(schema.script, warehouse)
         first = not is_made(warehouse.backend)
         if first:
-            script("tables")
-            make_tables(warehouse)
+            schema.make_tables(warehouse)
         else:
             script("later_columns")
-        latest = f"select coalesce(max(run_id), 0) from {warehouse.schema}.runs"
+        latest = f"select greatest(coalesce(max(run_id), 0), {after}) from {warehouse.schema}.runs"
         run_id = int(warehouse.execute("publish", latest)[0][0]) + 1
         if counted_run_id is None:
             script("images", run_id=run_id)

@@ -63,6 +63,8 @@ def writing(run: Run, on_sql: OnSql | None = None) -> Iterator[Warehouse]:
             )
         with warehouse.transaction():
             yield warehouse
+        if run.mirror is not None:
+            run.mirror.store(run.run_id)
     finally:
         warehouse.close()
 

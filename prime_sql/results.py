@@ -6,15 +6,16 @@ Each method delegates to the module that is called like it.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import polars as pl
-from ibis.backends.duckdb import Backend
+from ibis.backends import BaseBackend
 
 from prime_sql.answers import Relation, answer
 from prime_sql.errors import QueryError
+from prime_sql.mirror import SCHEMA, Mirror, open_database
 from prime_sql.stored import RELATIONS, RUN_SCHEMA, UNPUBLISHED, StoredRun, records
-from prime_sql.warehouse import Database, OnSql
+from prime_sql.warehouse import OnSql
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from prime_sql.explain import Explanation
     from prime_sql.report import Report
     from prime_sql.validate import Validation
+Place: TypeAlias = "str | os.PathLike[str] | BaseBackend"
 
 
 class Run(StoredRun):
@@ -661,9 +663,16 @@ class Run(StoredRun):
 
 
 def open_run(
-    database: str | os.PathLike[str] | Backend, run_id: int | None = None, *, read_only: bool = True
+    database: Place,
+    run_id: int | None = None,
+    *,
+    read_only: bool = True,
+    schema: str = SCHEMA,
 ) -> Run:
     """Open a stored run: the latest one, or number `run_id`.
+
+    The database is a DuckDB file or connection; or a warehouse, by URL or connection, whose
+    results are in `schema`.
 
     What a job that failed left unpublished is opened by its number only.
 
@@ -674,16 +683,17 @@ def open_run(
     QueryError
         When it holds no such run.
     """
-    opened = Database(database, read_only=read_only)
+    opened = open_database(database, schema=schema, read_only=read_only)
+    mirror = opened if isinstance(opened, Mirror) else None
     try:
-        return Run(opened.backend, run_id, path=opened.path, owned=opened.owned)
+        return Run(opened.backend, run_id, path=opened.path, owned=opened.owned, mirror=mirror)
     except BaseException:
         opened.discard()
         raise
 
 
 def sql(
-    database: str | os.PathLike[str] | Backend, query: str, run_id: int | None = None
+    database: Place, query: str, run_id: int | None = None, *, schema: str = SCHEMA
 ) -> pl.DataFrame:
     """Answer an SQL query over a database; see `Run.sql`.
 
@@ -697,11 +707,12 @@ def sql(
     QueryError
         When it holds no such run, or the engine refuses the query.
     """
-    opened = Database(database, read_only=True)
+    opened = open_database(database, schema=schema, read_only=True)
+    mirror = opened if isinstance(opened, Mirror) else None
     try:
         stored = records(opened.backend, None)
         if run_id is not None or any(each["status"] != UNPUBLISHED for each in stored):
-            run = Run(opened.backend, run_id, path=opened.path)
+            run = Run(opened.backend, run_id, path=opened.path, mirror=mirror)
             return run.sql(query).to_polars()
         try:
             return answer(query, opened.backend).to_polars()
@@ -713,9 +724,9 @@ def sql(
         opened.discard()
 
 
-def runs(database: str | os.PathLike[str] | Backend) -> pl.DataFrame:
+def runs(database: Place, *, schema: str = SCHEMA) -> pl.DataFrame:
     """Return the runs of a database, oldest first, one row each."""
-    opened = Database(database, read_only=True)
+    opened = open_database(database, schema=schema, read_only=True)
     try:
         return pl.DataFrame(records(opened.backend, None), schema=RUN_SCHEMA)
     finally:

@@ -12,10 +12,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from ibis.backends import BaseBackend
+
 from prime_sql import counting, inputs, validate
 from prime_sql.counting import count_tag_sets
 from prime_sql.errors import OptionError, StoredCountsError
 from prime_sql.inputs import Inputs
+from prime_sql.mirror import SCHEMA, Mirror, open_database
 from prime_sql.options import LARGEST_MAX_TAGS, Options
 from prime_sql.publish import Record, publish
 from prime_sql.results import Run
@@ -48,12 +51,16 @@ class Progress:
 
 OnProgress = Callable[[Progress], object]
 
+# Where results go, the session in which images are counted, the one that publishes; the run_id.
+_Work = Callable[[Database, Warehouse, Warehouse, "_Steps"], int]
+
 
 def search(
     predictions: Any,
     tags: Any,
     *,
-    into: Destination = None,
+    into: Destination | BaseBackend = None,
+    schema: str = SCHEMA,
     max_tags: int = Options.max_tags,
     min_images: int = Options.min_images,
     min_drop: float = Options.min_drop,
@@ -96,7 +103,11 @@ def search(
         tags, or with `wide` a boolean or 0/1 column per tag.
     into
         Where the results go, into its schema ``prime``: a DuckDB file (made if need be; runs are
-        appended), an Ibis DuckDB connection, or None for memory.
+        appended), an Ibis DuckDB connection, or None for memory. Or a warehouse, by its URL or an
+        Ibis connection to PostgreSQL, Spark, ClickHouse or DataFusion: then `predictions` and
+        `tags` are tables there, and images are counted there.
+    schema
+        The schema of a warehouse that the results go into, made if need be.
     max_tags, min_images, min_drop, necessity, min_tag_images, max_absent, max_q
         The definition of a failure mode; see `Options`. Accuracies and drops are fractions.
     method, width
@@ -166,7 +177,7 @@ def search(
     )
     _check_job(job)
     work = _searching(predictions, tags, options, Record(job=job))
-    return _run(into, on_sql, on_progress, _step_count(options), work)
+    return _run(into, on_sql, on_progress, _step_count(options), work, schema=schema)
 
 
 def search_with(
@@ -201,12 +212,14 @@ def _searching(
     record: Record,
     min_unseen_images: int = validate.MIN_UNSEEN_IMAGES,
     tolerance: float = validate.TOLERANCE,
-) -> Callable[[Warehouse, _Steps], int]:
+) -> _Work:
     """Return the work of a search, which returns the run_id."""
     if options.check is not None:
         predictions, tags = read_twice(predictions), read_twice(tags)
 
-    def count_and_publish(warehouse: Warehouse, steps: _Steps) -> int:
+    def count_and_publish(
+        database: Database, warehouse: Warehouse, session: Warehouse, steps: _Steps
+    ) -> int:
         steps.start("inputs")
         loaded = inputs.load(predictions, tags, options, warehouse, options.find)
         steps.end(loaded.rows["predictions"])
@@ -226,7 +239,12 @@ def _searching(
             )
             steps.end(unseen.images)
         steps.start("publish")
-        run_id = publish(options, loaded, note, None, warehouse, unseen, record=record)
+        # All tag sets that could have been failure modes are counted from the images.
+        whole = options.max_q is not None
+        with database.publishing(warehouse, session, images=whole) as after:
+            run_id = publish(
+                options, loaded, note, None, session, unseen, record=record, after=after
+            )
         steps.end(loaded.rows["failure_modes"])
         return run_id
 
@@ -240,9 +258,11 @@ def refilter(
     options = run.options.replace(**changes)
     _check_job(job)
     # The counts of a refiltered run are narrower than those that it came from.
-    counted = Run(run.backend, run.counted_run_id)
+    counted = run.other(run.counted_run_id)
 
-    def select_and_publish(warehouse: Warehouse, steps: _Steps) -> int:
+    def select_and_publish(
+        database: Database, _: Warehouse, warehouse: Warehouse, steps: _Steps
+    ) -> int:
         loaded = Inputs(dict(run.sources), warnings=list(run.warnings))
         loaded.rows = {
             name: run.row_counts[name]
@@ -251,9 +271,18 @@ def refilter(
         }
         _stored_counts(counted, options, warehouse)
         note = _select_modes(options, loaded, warehouse, steps, counted=False)
-        return publish(options, loaded, note, run.counted_run_id, warehouse, record=Record(job=job))
+        with database.publishing(None, warehouse) as after:
+            return publish(
+                options,
+                loaded,
+                note,
+                run.counted_run_id,
+                warehouse,
+                record=Record(job=job),
+                after=after,
+            )
 
-    return _run(run.backend, on_sql, None, 1, select_and_publish, path=run.path)
+    return _run(run.mirror or run.backend, on_sql, None, 1, select_and_publish, path=run.path)
 
 
 def _check_job(job: str | None) -> None:
@@ -262,26 +291,34 @@ def _check_job(job: str | None) -> None:
 
 
 def _run(
-    into: Destination,
+    into: Destination | BaseBackend | Mirror,
     on_sql: OnSql | None,
     on_progress: OnProgress | None,
     step_count: int,
-    work: Callable[[Warehouse, _Steps], int],
+    work: _Work,
     path: Any = None,
+    schema: str = SCHEMA,
 ) -> Run:
     """Open the database, do the work in a session of its own, and keep it whole or not at all."""
-    database = Database(into)
+    database = open_database(into, schema=schema)
+    mirror = database if isinstance(database, Mirror) else None
+    owned = database.owned and database is not into
     try:
         warehouse = Warehouse(database.backend, on_sql)
+        counted_in = database.counting(warehouse, on_sql)
         try:
             warehouse.check_writable()
             is_made(database.backend)  # or it was made by another version: before the work
-            run_id = work(warehouse, _Steps(on_progress, step_count))
+            run_id = work(database, counted_in, warehouse, _Steps(on_progress, step_count))
         finally:
+            if counted_in is not warehouse:
+                counted_in.close()
             warehouse.close()
-        return Run(database.publish(), run_id, path=path or database.path, owned=database.owned)
+        backend = database.publish()
+        return Run(backend, run_id, path=path or database.path, owned=owned, mirror=mirror)
     except BaseException:
-        database.discard()
+        if owned:
+            database.discard()
         raise
 
 

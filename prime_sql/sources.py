@@ -21,6 +21,7 @@ from ibis.expr.types import Table
 
 from prime_sql.errors import InputError, PrimeSqlError, WarehouseError, did_you_mean
 from prime_sql.options import Options
+from prime_sql.remote import RemoteWarehouse
 from prime_sql.warehouse import Warehouse, attach
 
 PARQUET = (".parquet", ".pq", ".parq")
@@ -103,6 +104,8 @@ def open_source(
         When the source is of no known form, is missing or cannot be read.
     """
     try:
+        if isinstance(warehouse, RemoteWarehouse):
+            return _open_there(source, role, warehouse, wanted)
         if isinstance(source, (str, os.PathLike)):
             name = str(os.fspath(source))
             opened = _open_named(name, role, warehouse, options, wanted)
@@ -118,6 +121,20 @@ def open_source(
     except Exception as error:  # whatever the user's engine, frame or file says
         hint = "; give every column one type" if isinstance(error, pa.ArrowTypeError) else ""
         raise InputError(f"cannot read {role} ({describe(source)}): {_why(error)}{hint}") from error
+
+
+def _open_there(source: Any, role: str, warehouse: RemoteWarehouse, wanted: Wanted) -> Source:
+    """Return a table of the engine, which is read where it lies."""
+    if isinstance(source, str):
+        table = warehouse.find(source, role)
+    elif isinstance(source, Table) and source.get_backend() is warehouse.backend:
+        table = source
+    else:
+        raise InputError(
+            f"{role} is {describe(source)}; a search in a warehouse reads its tables: load this "
+            "one into it, and give the table's name"
+        )
+    return Source(table.select(wanted.among(table.columns)), list(table.columns))
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import json
 import os
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import duckdb
 import ibis
@@ -19,6 +19,9 @@ from prime_sql.errors import QueryError, WarehouseError, did_you_mean
 from prime_sql.options import LARGEST_MAX_TAGS, Options
 from prime_sql.sources import CSV, PARQUET
 from prime_sql.warehouse import first_line, is_made
+
+if TYPE_CHECKING:
+    from prime_sql.mirror import Mirror
 
 COMPLETE = "complete"
 UNPUBLISHED = "unpublished"  # its job did not publish what it made of the run
@@ -34,6 +37,8 @@ RELATIONS: dict[str, tuple[str, ...]] = {
     "success_modes": ("-accuracy_gain", "class_name", "tags", "mode_id"),
     "validations": ("mode_id",),
 }
+# Those that a warehouse's run is asked for only where they are wanted.
+_OF_IMAGES = ("tag_sets", "failure_mode_images")
 
 
 class StoredRun:
@@ -59,10 +64,10 @@ class StoredRun:
         The run that counted: itself, or the one that `refilter` asked.
     job
         Name of the job that made it, or None.
-    backend
-        The Ibis connection that the relations live on.
     path
         The DuckDB file, or None.
+    mirror
+        Of a run in a warehouse, the database in memory that holds a copy of it; else None.
     """
 
     def __init__(
@@ -72,6 +77,7 @@ class StoredRun:
         *,
         path: Path | None = None,
         owned: bool = False,
+        mirror: Mirror | None = None,
     ) -> None:
         record = records(backend, run_id)
         where = path or "the database"
@@ -89,7 +95,8 @@ class StoredRun:
                 if run_id is None
                 else f"{where} holds no run {run_id}; `prime-sql runs` lists them"
             )
-        self.backend = backend
+        self._backend = backend
+        self.mirror = mirror
         self.path = path
         self._owned = owned
         self.run_id: int = record[-1]["run_id"]
@@ -103,6 +110,19 @@ class StoredRun:
         self.row_counts: dict[str, int] = json.loads(record[-1]["row_counts"])
         self.job: str | None = record[-1]["job"]
         self.seconds: dict[str, float] = json.loads(record[-1]["seconds"])
+        if mirror is not None:
+            mirror.load(self.run_id)
+
+    @property
+    def backend(self) -> Backend:
+        """The Ibis connection that the relations live on."""
+        if self.mirror is not None:
+            self.mirror.load_counts(self.run_id, self.counted_run_id)
+        return self._backend
+
+    def other(self, run_id: int) -> Self:
+        """Return another run of the database, on the same connection."""
+        return type(self)(self._backend, run_id, path=self.path, mirror=self.mirror)
 
     def __repr__(self) -> str:
         modes = self.row_counts["failure_modes"]
@@ -121,8 +141,10 @@ class StoredRun:
         A connection that the user brought, or that belongs to the run that was refiltered, stays
         open.
         """
-        if self._owned:
-            self.backend.disconnect()
+        if self._owned and self.mirror is not None:
+            self.mirror.discard()
+        elif self._owned:
+            self._backend.disconnect()
 
     @property
     def failure_modes(self) -> Relation:
@@ -150,7 +172,8 @@ class StoredRun:
         return self._relation("failure_mode_images")
 
     def _relation(self, name: str) -> Relation:
-        table = self.backend.table(name, database=(self.backend.current_catalog, "prime"))
+        backend = self.backend if name in _OF_IMAGES else self._backend
+        table = backend.table(name, database=(backend.current_catalog, "prime"))
         order = [ibis.desc(key[1:]) if key[0] == "-" else key for key in RELATIONS[name]]
         return Relation(table.filter(table.run_id == self.run_id).order_by(order))
 

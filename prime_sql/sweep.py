@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 def sweep(run: Run, *, min_images: Any = None, min_drop: Any = None) -> Relation:
     """Ask the stored counts of `run` for a grid of thresholds; see `Run.sweep`."""
-    from prime_sql.results import Run  # the two modules need each other
     from prime_sql.search import grouping
 
     grid = [
@@ -36,7 +35,7 @@ def sweep(run: Run, *, min_images: Any = None, min_drop: Any = None) -> Relation
         }.items()
     )
     # The counts of a refiltered run are narrower than those that it came from.
-    counted = Run(run.backend, run.counted_run_id)
+    counted = run.other(run.counted_run_id)
     _check(counted, run.options, [cell for _, cell in cells])
     sql = queries.find("sweep/grid").render(
         cells=[cell for _, cell in cells],

@@ -156,21 +156,30 @@ def _in_session(
     on_sql: OnSql | None,
     shown: Callable[[Checked], Checked],
 ) -> Validation:
-    warehouse = Warehouse(Database(run.backend).backend, on_sql)
+    mirror = run.mirror
+    database = mirror or Database(run.backend)
+    warehouse = Warehouse(database.backend, on_sql)
+    counted_in = database.counting(warehouse, on_sql)
     try:
         warehouse.check_writable()
         checked = check(
             predictions,
             tags,
             options,
-            warehouse,
-            scope=run.scope(),
+            counted_in,
+            scope=mirror.scope(run.run_id) if mirror else run.scope(),
             min_unseen_images=min_unseen_images,
             tolerance=tolerance,
         )
+        if mirror:
+            mirror.fetch(counted_in, warehouse, "verdicts")
         with warehouse.transaction():
             store(shown(checked), run.run_id, warehouse)
+        if mirror:
+            mirror.store(run.run_id)
     finally:
+        if mirror:
+            counted_in.close()
         warehouse.close()
     validation = stored(run)
     assert validation is not None  # as of this transaction
@@ -270,15 +279,10 @@ def store(checked: Checked, run_id: int, warehouse: Warehouse) -> None:
     warehouse.script("publish", sql)
 
 
-def make_tables(warehouse: Warehouse) -> None:
-    """Make the tables of verdicts, in a new database."""
-    sql = queries.find("validate/tables").render(warehouse.dialect, schema=warehouse.schema)
-    warehouse.script("publish", sql)
-
-
 def stored(run: Run) -> Validation | None:
     """Return the stored validation of a run, or None where there is none."""
-    table = run.backend.table("validation_runs", database=(run.backend.current_catalog, "prime"))
+    backend = run.mirror.backend if run.mirror else run.backend
+    table = backend.table("validation_runs", database=(backend.current_catalog, "prime"))
     rows = table.filter(table.run_id == run.run_id).to_pyarrow().to_pylist()
     if not rows:
         return None

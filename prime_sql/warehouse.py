@@ -65,7 +65,9 @@ class Warehouse:
         Called after every statement.
     """
 
-    dialect = "duckdb"
+    dialect = "duckdb"  # in which queries/ are written, and handed over
+    conditions = "duckdb"  # the dialect of the engine, and of the conditions that users write
+    is_remote = False
     plans: str | None = "duckdb"  # whose overrides of queries/ are used; None: the portable files
 
     def __init__(self, backend: Backend, on_sql: OnSql | None = None) -> None:
@@ -74,7 +76,7 @@ class Warehouse:
         place = (backend.current_catalog, backend.current_database)
         self.backend.raw_sql(f"use {'.'.join(map(queries.identifier, place))}")
         self.seconds: dict[str, float] = {}
-        self._on_sql = on_sql
+        self.on_sql = on_sql
 
     @property
     def read_only(self) -> bool:
@@ -122,10 +124,10 @@ class Warehouse:
             ) from error
         seconds = time.perf_counter() - start
         self.seconds[step] = self.seconds.get(step, 0.0) + seconds
-        if self._on_sql is not None:
+        if self.on_sql is not None:
             # DuckDB answers a statement that writes with one row: how many it wrote.
             wrote = cursor.description and cursor.description[0][0] == "Count" and len(rows) == 1
-            self._on_sql(Statement(step, sql, rows[0][0] if wrote else None, seconds))
+            self.on_sql(Statement(step, sql, rows[0][0] if wrote else None, seconds))
         return rows
 
     def script(self, step: str, sql: str) -> None:
@@ -133,8 +135,19 @@ class Warehouse:
         for statement in queries.statements(sql, self.dialect):
             self.execute(step, statement)
 
-    def create(self, name: str, select: str, *, view: bool = False) -> int:
-        """Keep `select` as the temporary relation `name`; return its rows (0 for a view)."""
+    def create(
+        self,
+        name: str,
+        select: str,
+        *,
+        view: bool = False,
+        verbatim: dict[str, str] | None = None,
+    ) -> int:
+        """Keep `select` as the temporary relation `name`; return its rows (0 for a view).
+
+        Words of `verbatim` stand for conditions in the engine's own dialect.
+        """
+        select = filled(select, verbatim)
         kind = "view" if view else "table"
         rows = self.execute(name, f"create or replace temp {kind} {name} as\n{select}")
         return 0 if view else int(rows[0][0])
@@ -145,11 +158,29 @@ class Warehouse:
         copy = self.backend.create_table(name, obj=table, temp=True)
         seconds = time.perf_counter() - start
         self.seconds[name] = self.seconds.get(name, 0.0) + seconds
-        if self._on_sql is not None:
+        if self.on_sql is not None:
             # Ibis ran it; this is what it comes to.
             sql = f"create temp table {name} as\n{self.backend.compile(table)}"
-            self._on_sql(Statement(name, sql, None, seconds))
+            self.on_sql(Statement(name, sql, None, seconds))
         return copy
+
+    def keep(self, name: str, table: Table) -> None:
+        """Make an Ibis table of this session the temporary view `name`."""
+        self.create(name, str(self.backend.compile(table)), view=True)
+
+    def answer(self, query: str, *, verbatim: dict[str, str] | None = None) -> Table:
+        """Return a query over relations of the session as a table of Ibis.
+
+        Raises
+        ------
+        WarehouseError
+            When the engine refuses it.
+        """
+        query = filled(query, verbatim)
+        try:
+            return self.backend.sql(query)
+        except (duckdb.Error, ibis.common.exceptions.IbisError) as error:
+            raise WarehouseError(f"{first_line(error)}\n\n{query}") from error
 
     def drop(self, *names: str) -> None:
         """Free intermediate relations that no later step reads."""
@@ -249,6 +280,17 @@ class Database:
     def is_new(self) -> bool:
         """Whether this is a file that has no name yet."""
         return self._partial is not None
+
+    def counting(self, warehouse: Warehouse, on_sql: OnSql | None) -> Warehouse:
+        """Return the session in which images are counted."""
+        return warehouse
+
+    @contextmanager
+    def publishing(
+        self, counted_in: Warehouse | None, warehouse: Warehouse, *, images: bool = False
+    ) -> Iterator[int]:
+        """Do what else is to be done with a run that the block publishes; see `Mirror`."""
+        yield 0
 
     def publish(self) -> Backend:
         """Give a new file its name; return the connection that results are read from."""
@@ -362,6 +404,13 @@ def _cannot_open(path: Path, error: duckdb.Error) -> PrimeSqlError:
             "close that connection or run first"
         )
     return WarehouseError(f"cannot open {path}: {first_line(error)}")
+
+
+def filled(sql: str, verbatim: dict[str, str] | None) -> str:
+    """Put conditions in the engine's own dialect in the place of the words that stand for them."""
+    for word, condition in (verbatim or {}).items():
+        sql = sql.replace(word, f"({condition})")
+    return sql
 
 
 def first_line(error: BaseException) -> str:

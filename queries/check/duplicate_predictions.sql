@@ -19,8 +19,8 @@ ordered as (
 
 select
     count(*) as images,
-    sum(copies - 1) as surplus_rows,
-    min(case when place = 1 then image_id end) as image_id,
-    min(case when place = 1 then class_name end) as class_name,
-    min(case when place = 1 then copies end) as copies
-from ordered
+    sum(o.copies - 1) as surplus_rows,
+    min(case when o.place = 1 then o.image_id end) as image_id,
+    min(case when o.place = 1 then o.class_name end) as class_name,
+    min(case when o.place = 1 then o.copies end) as copies
+from ordered as o

@@ -7,11 +7,11 @@
 with all_classes as (
     select
         count(*) as classes,
-        sum(images) as images,
-        sum(errors) as errors,
-        max(images) as largest_class,
-        min(min_errors) as fewest_errors
-    from classes
+        sum(c.images) as images,
+        sum(c.errors) as errors,
+        max(c.images) as largest_class,
+        min(c.min_errors) as fewest_errors
+    from classes as c
 ),
 
 all_tag_sets as (

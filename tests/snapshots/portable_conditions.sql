@@ -12,9 +12,9 @@ select
     replace(replace(cast("camera" as varchar), '\', '\\'), '|', '\|')
     || ' | ' || replace(replace(cast("label" as varchar), '\', '\\'), '|', '\|')
         as class_name,
-    case when guess IN ('bee', 'it''s') AND NOT camera IS NULL then 1 when not (guess IN ('bee', 'it''s') AND NOT camera IS NULL) then 0 end as error
+    case when (guess IN ('bee', 'it''s') AND NOT camera IS NULL) then 1 when not ((guess IN ('bee', 'it''s') AND NOT camera IS NULL)) then 0 end as error
 from source_predictions
-where split = 'test'
+where (split = 'test')
 
 -- check_predictions
 select
@@ -50,11 +50,11 @@ ordered as (
 
 select
     count(*) as images,
-    sum(copies - 1) as surplus_rows,
-    min(case when place = 1 then image_id end) as image_id,
-    min(case when place = 1 then class_name end) as class_name,
-    min(case when place = 1 then copies end) as copies
-from ordered
+    sum(o.copies - 1) as surplus_rows,
+    min(case when o.place = 1 then o.image_id end) as image_id,
+    min(case when o.place = 1 then o.class_name end) as class_name,
+    min(case when o.place = 1 then o.copies end) as copies
+from ordered as o
 
 -- tags
 create or replace temp view tags as
@@ -353,11 +353,11 @@ inner join tag_names as n on n.name = m.name
 with all_classes as (
     select
         count(*) as classes,
-        sum(images) as images,
-        sum(errors) as errors,
-        max(images) as largest_class,
-        min(min_errors) as fewest_errors
-    from classes
+        sum(c.images) as images,
+        sum(c.errors) as errors,
+        max(c.images) as largest_class,
+        min(c.min_errors) as fewest_errors
+    from classes as c
 ),
 
 all_tag_sets as (
