@@ -38,7 +38,7 @@ _MODES = (
 )
 # Copied when something is asked that reads them: rows for each tag set, or each image.
 _COUNTS = ("tag_sets",)
-_IMAGES = ("outcomes", "vocabulary", "tagged")
+_IMAGES = ("outcomes", "vocabulary", "tagged", "rare_tags")
 # Relations of a session that a run is published from.
 _COUNTED = ("classes", "failure_modes", "failure_mode_tags", "verdicts")
 _FOUND = tuple(name for name in _MODES if name != "classes")
