@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 # Asked for together, or pip takes another torch than torchvision's, with gigabytes of CUDA.
 TORCH := torch==2.13.0 torchvision==0.28.0
 
-.PHONY: demo demo-images test chromium test-lowest test-schedules test-warehouses lint bench bench-vision example clean
+.PHONY: demo demo-images test chromium test-lowest test-schedules test-warehouses lint bench bench-peers test-peers bench-vision example clean
 
 demo: $(VENV)/.core  ## Install the core into .venv and show real failure modes of a real classifier
 	$(BIN)/prime-sql demo
@@ -58,6 +58,17 @@ lint: $(VENV)/.test  ## ruff and mypy
 
 bench: $(VENV)/.test  ## Time the search on three generated data sets against a NumPy reference
 	$(BIN)/python -m benchmarks $(ARGS)
+
+bench-peers: $(VENV)/peers/.done  ## Time the search beside other tools that can find the same tag sets; draw the plots
+	$(VENV)/peers/bin/python -m benchmarks.peers $(ARGS)
+
+test-peers: $(VENV)/peers/.done  ## Whether each of these tools gives the oracle's answer
+	$(VENV)/peers/bin/python -m pytest $(or $(ARGS),tests/test_peers.py)
+
+$(VENV)/peers/.done: pyproject.toml benchmarks/peers.txt | $(VENV)/bin/python
+	$(PYTHON) -m venv $(VENV)/peers
+	$(VENV)/peers/bin/python -m pip install --quiet --disable-pip-version-check --no-compile -r benchmarks/peers.txt -e '.[report]'
+	touch $@
 
 bench-vision: $(VENV)/.test  ## Images a second for decoding, a model alone, and end to end
 	$(BIN)/python -m benchmarks.vision $(ARGS)

@@ -21,6 +21,8 @@ import polars as pl
 Words = npt.NDArray[np.uint64]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
+# Tag sets of one size: their members (sets, size), images (sets,) and errors (sets,).
+Sets = tuple[Ints, Ints, Ints]
 
 TOLERANCE = 1e-9
 # Sets whose bitsets are combined at once when tags are tested for necessity: bounds memory.
@@ -51,7 +53,7 @@ class Found:
 
 
 @dataclass(frozen=True)
-class _Tables:
+class Tables:
     """Images ordered by class, and one entry for each tag row, ordered by class as well."""
 
     class_names: list[str]
@@ -64,7 +66,7 @@ class _Tables:
 
 
 @dataclass(frozen=True)
-class _Bitsets:
+class Bitsets:
     """A class's frequent tags over its misclassified and over its other images.
 
     Both arrays are (tags, words); splitting them makes pruning touch the errors alone.
@@ -72,6 +74,21 @@ class _Bitsets:
 
     wrong: Words
     right: Words
+
+    @classmethod
+    def of(cls, carried: Bools, error: Bools) -> Bitsets:
+        return cls(pack(carried[:, error]), pack(carried[:, ~error]))
+
+    def count(self, members: Ints) -> tuple[Ints, Ints]:
+        """Images and errors of tag sets of one size."""
+        images = np.empty(len(members), dtype=np.int64)
+        errors = np.empty(len(members), dtype=np.int64)
+        for start in range(0, len(members), BATCH):
+            batch = slice(start, start + BATCH)
+            errors[batch] = _size(np.bitwise_and.reduce(self.wrong[members[batch]], axis=1))
+            right = _size(np.bitwise_and.reduce(self.right[members[batch]], axis=1))
+            images[batch] = errors[batch] + right
+        return images, errors
 
 
 def search(
@@ -86,7 +103,7 @@ def search(
 ) -> Found:
     """Find all failure modes of predictions(image_id, label, prediction), tags(image_id, tag)."""
     started = time.perf_counter()
-    tables = _load(predictions_path, tags_path)
+    tables = load(predictions_path, tags_path)
     loaded = time.perf_counter()
 
     least = min_images if min_tag_images is None else min_tag_images
@@ -95,11 +112,11 @@ def search(
     for number, class_name in enumerate(tables.class_names):
         error = tables.error[tables.first_image[number] : tables.first_image[number + 1]]
         error_rate = float(error.mean())
-        tags, bitsets = _class_bitsets(tables, number, error, least)
-        # The fewest errors that a set with min_images images and the drop can have.
-        bound = max(1, math.ceil(min_images * (error_rate + min_drop - TOLERANCE)))
-        low: dict[int, list[tuple[Ints, Ints, Ints]]] = {}
-        for members, images, errors in _depth_first(bitsets, bound, max_tags):
+        tags, carried = class_tags(tables, number, error, least)
+        bitsets = Bitsets.of(carried, error)
+        bound = fewest_errors(error_rate, min_images, min_drop)
+        low: dict[int, list[Sets]] = {}
+        for members, images, errors in depth_first(bitsets, bound, max_tags):
             tag_sets += len(members)
             kept = (images >= min_images) & (errors / images >= error_rate + min_drop - TOLERANCE)
             if kept.any():
@@ -107,7 +124,7 @@ def search(
                 low.setdefault(members.shape[1], []).append(batch)
         for batches in low.values():
             members, images, errors = (np.concatenate(part) for part in zip(*batches, strict=True))
-            kept = _necessary(bitsets, members, images, errors, error_rate, necessity)
+            kept = necessary(bitsets, members, images, errors, error_rate, necessity)
             modes.extend(
                 Mode(class_name, tuple(sorted(tables.tag_names[tags[i]] for i in row)), n, e)
                 for row, n, e in zip(
@@ -121,7 +138,12 @@ def search(
     return Found(modes, tag_sets, {"load": loaded - started, "search": done - loaded})
 
 
-def _load(predictions_path: str | Path, tags_path: str | Path) -> _Tables:
+def fewest_errors(error_rate: float, min_images: int, min_drop: float) -> int:
+    """The fewest errors that a set with `min_images` images and the drop can have."""
+    return max(1, math.ceil(min_images * (error_rate + min_drop - TOLERANCE)))
+
+
+def load(predictions_path: str | Path, tags_path: str | Path) -> Tables:
     images = (
         pl.scan_parquet(predictions_path)
         .select(
@@ -146,7 +168,7 @@ def _load(predictions_path: str | Path, tags_path: str | Path) -> _Tables:
     classes = images["class_name"].rle().struct.unnest()
     first_image = np.concatenate([[0], np.cumsum(classes["len"].to_numpy(), dtype=np.int64)])
     row_image = rows["image"].to_numpy().astype(np.int64)
-    return _Tables(
+    return Tables(
         class_names=classes["value"].to_list(),
         tag_names=tag_names,
         first_image=first_image,
@@ -157,10 +179,10 @@ def _load(predictions_path: str | Path, tags_path: str | Path) -> _Tables:
     )
 
 
-def _class_bitsets(
-    tables: _Tables, number: int, error: Bools, min_tag_images: int
-) -> tuple[Ints, _Bitsets]:
-    """Codes of a class's frequent tags, and their bitsets."""
+def class_tags(
+    tables: Tables, number: int, error: Bools, min_tag_images: int
+) -> tuple[Ints, Bools]:
+    """Codes of a class's frequent tags, and which image carries them: (tags, images)."""
     rows = slice(tables.first_row[number], tables.first_row[number + 1])
     image = tables.row_image[rows] - tables.first_image[number]
     present = np.bincount(tables.row_tag[rows], minlength=len(tables.tag_names)) > 0
@@ -172,11 +194,10 @@ def _class_bitsets(
     support = carried.sum(axis=1)
     order = np.argsort(support, kind="stable")
     frequent = order[support[order] >= min_tag_images]
-    carried = carried[frequent]
-    return tags[frequent], _Bitsets(_pack(carried[:, error]), _pack(carried[:, ~error]))
+    return tags[frequent], carried[frequent]
 
 
-def _pack(carried: Bools) -> Words:
+def pack(carried: Bools) -> Words:
     padding = -carried.shape[1] % 64
     packed = np.packbits(np.pad(carried, ((0, 0), (0, padding))), axis=1)
     return np.ascontiguousarray(packed).view(np.uint64)
@@ -187,7 +208,7 @@ def _size(bits: Words) -> Ints:
     return sizes
 
 
-def _depth_first(bitsets: _Bitsets, bound: int, max_tags: int) -> Iterator[tuple[Ints, Ints, Ints]]:
+def depth_first(bitsets: Bitsets, bound: int, max_tags: int) -> Iterator[Sets]:
     """Tag sets with at least `bound` errors: their members, images and errors.
 
     Yields batches that share all members but the last: (sets, size), (sets,) and (sets,). Too few
@@ -223,8 +244,8 @@ def _depth_first(bitsets: _Bitsets, bound: int, max_tags: int) -> Iterator[tuple
             )
 
 
-def _necessary(
-    bitsets: _Bitsets,
+def necessary(
+    bitsets: Bitsets,
     members: Ints,
     images: Ints,
     errors: Ints,
@@ -238,12 +259,7 @@ def _necessary(
         return class_error_rate <= error_rate + TOLERANCE
     margin = necessity[min(size - 2, len(necessity) - 1)]
     needed = np.ones(len(members), dtype=np.bool_)
-    for start in range(0, len(members), BATCH):
-        batch = slice(start, start + BATCH)
-        for left_out in range(size):
-            rest = np.delete(members[batch], left_out, axis=1)
-            wrong = _size(np.bitwise_and.reduce(bitsets.wrong[rest], axis=1))
-            right = _size(np.bitwise_and.reduce(bitsets.right[rest], axis=1))
-            error_rate_without = wrong / (wrong + right)
-            needed[batch] &= error_rate_without <= error_rate[batch] - margin + TOLERANCE
+    for left_out in range(size):
+        images_without, errors_without = bitsets.count(np.delete(members, left_out, axis=1))
+        needed &= errors_without / images_without <= error_rate - margin + TOLERANCE
     return needed
