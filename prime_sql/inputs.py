@@ -49,11 +49,19 @@ class Inputs:
 
 
 def load(
-    predictions: Any, tags: Any, options: Options, warehouse: Warehouse, part: str | None = None
+    predictions: Any,
+    tags: Any,
+    options: Options,
+    warehouse: Warehouse,
+    part: str | None = None,
+    *,
+    appended: bool = False,
 ) -> Inputs:
     """Load both tables into the session and check the predictions.
 
-    With `part`, only the predictions whose column `options.split` has that value.
+    With `part`, only the predictions whose column `options.split` has that value. Tables that are
+    `appended` to those of a run may have no rows, or be None; then the session also holds
+    ``tag_images``: every image_id of the tags table, also where no tag of it counts.
 
     Raises
     ------
@@ -62,16 +70,27 @@ def load(
     OptionError
         When a condition is not SQL, or names a column that is not there.
     """
-    inputs = Inputs({"predictions": describe(predictions), "tags": describe(tags)})
+    given = {"predictions": predictions, "tags": tags}
+    if appended:
+        given = {role: source for role, source in given.items() if source is not None}
+    inputs = Inputs({role: describe(source) for role, source in given.items()})
     conditions = {
         name: parse_condition(name, getattr(options, name), warehouse.conditions)
         for name in ("error", "where")
     }
     # Both sources are read before any step, whose temporary relations might share their names.
-    wanted = _wanted_predictions(options, conditions)
-    prediction_source = open_source(predictions, "predictions", warehouse, options, wanted)
-    wanted = wanted_tags(options)
-    tag_source = open_source(tags, "tags", warehouse, options, wanted)
+    wanted = {
+        "predictions": _wanted_predictions(options, conditions),
+        "tags": wanted_tags(options),
+    }
+    opened = {
+        role: open_source(source, role, warehouse, options, wanted[role])
+        for role, source in given.items()
+    }
+    if appended:
+        _load_appended(opened, conditions, options, warehouse, inputs)
+        return inputs
+    prediction_source, tag_source = opened["predictions"], opened["tags"]
     if part is None:
         _load_predictions(prediction_source, conditions, options, warehouse, inputs)
     else:
@@ -83,6 +102,56 @@ def load(
             raise InputError(f"{inputs.about}{error}") from error
     load_tags(tag_source, options, warehouse)
     return inputs
+
+
+def _load_appended(
+    opened: dict[str, Source],
+    conditions: Conditions,
+    options: Options,
+    warehouse: Warehouse,
+    inputs: Inputs,
+) -> None:
+    if "predictions" in opened:
+        _load_predictions(
+            opened["predictions"], conditions, options, warehouse, inputs, may_be_empty=True
+        )
+    else:
+        columns = ("image_id", "label", "prediction", "class_name")
+        nothing = ", ".join(f"cast(null as varchar) as {name}" for name in columns)
+        warehouse.create("predictions", f"select {nothing}, 0 as error where false")
+        inputs.rows["predictions"] = 0
+    if "tags" in opened:
+        named = load_tags(opened["tags"], options, warehouse)
+        warehouse.create("tag_images", warehouse.backend.compile(named))
+    else:
+        nothing = "select cast(null as varchar) as image_id"
+        warehouse.create("tags", f"{nothing}, cast(null as varchar) as tag where false", view=True)
+        warehouse.create("tag_images", f"{nothing} where false")
+
+
+def load_removed(source: Any, options: Options, warehouse: Warehouse) -> int:
+    """Make the session's table ``removed_images`` (image_id); return its rows.
+
+    Raises
+    ------
+    InputError
+        When the table cannot be read, has no such column, or has it empty in some rows.
+    """
+    if source is None:
+        return warehouse.create(
+            "removed_images", "select cast(null as varchar) as image_id where false"
+        )
+    wanted = Wanted(frozenset({options.image_id}))
+    opened = open_source(source, "remove", warehouse, options, wanted)
+    image_id = _column(opened, options.image_id, "remove", "--image-id")
+    empty = image_id.isnull().sum().to_pyarrow().as_py()
+    if empty:
+        raise InputError(
+            f"remove.{options.image_id} is null in {empty:,} rows; every row names an image: "
+            "fill it, or leave the rows out"
+        )
+    listed = opened.table.select(image_id=image_id.cast(str)).distinct()
+    return warehouse.create("removed_images", warehouse.backend.compile(listed))
 
 
 # Predictions --------------------------------------------------------------------------------------
@@ -150,6 +219,8 @@ def _load_predictions(
     options: Options,
     warehouse: Warehouse,
     inputs: Inputs,
+    *,
+    may_be_empty: bool = False,
 ) -> None:
     table = source.table
     renamed = {"label": options.label, "prediction": options.prediction}
@@ -209,7 +280,8 @@ def _load_predictions(
             f"{first_line(error.__cause__ or error)}"
         ) from error
     warehouse.drop("source_predictions_rows")
-    _check_predictions(options, inputs, warehouse, set(selected))
+    if inputs.rows["predictions"] or not may_be_empty:
+        _check_predictions(options, inputs, warehouse, set(selected))
 
 
 def parse_condition(name: str, text: str | None, dialect: str) -> sge.Expression | None:
@@ -349,8 +421,13 @@ def _check_same_kind(table: Table, label: Column, prediction: Column) -> None:
 # Tags ---------------------------------------------------------------------------------------------
 
 
-def load_tags(source: Source, options: Options, warehouse: Warehouse) -> None:
+def load_tags(source: Source, options: Options, warehouse: Warehouse) -> Table:
     """Make the session's view ``tags`` (image_id, tag), in the long form, blank tags null.
+
+    Returns
+    -------
+    Table
+        Every image_id of the source, also where no tag of it counts.
 
     Raises
     ------
@@ -359,6 +436,8 @@ def load_tags(source: Source, options: Options, warehouse: Warehouse) -> None:
     """
     table = source.table
     image_id = _column(source, options.image_id, "tags", "--image-id")
+    named = table.select(image_id=image_id.cast(str)).distinct()
+    named = named.filter(named.image_id.notnull())
     if options.wide:
         long = _unpivot(table, options)
     else:
@@ -386,6 +465,7 @@ def load_tags(source: Source, options: Options, warehouse: Warehouse) -> None:
     # A blank tag is none: spaces, tabs and line breaks alike.
     long = long.mutate(tag=(long.tag.strip() == "").ifelse(ibis.null(str), long.tag))
     warehouse.keep("tags", long)
+    return named
 
 
 def _example(column: Column) -> str:
@@ -438,8 +518,10 @@ def _unpivot(table: Table, options: Options) -> Table:
     return long.filter(long.present).select("image_id", tag=long.tag.substr(len("tag ")))
 
 
-def check_tags(warehouse: Warehouse, inputs: Inputs, max_absent: int = 0) -> None:
-    """Check how the tags fit the images, once both are numbered.
+def check_tags(
+    warehouse: Warehouse, inputs: Inputs, max_absent: int = 0, check: str = "tags"
+) -> None:
+    """Check how the tags fit the images, once both are numbered, by a file of ``queries/check/``.
 
     Raises
     ------
@@ -455,18 +537,20 @@ def check_tags(warehouse: Warehouse, inputs: Inputs, max_absent: int = 0) -> Non
                 f"both {mixed_up['tag']!r} and 'not {mixed_up['tag']}'; rename them, or leave out "
                 "max_absent"
             )
-    found = warehouse.check("tags")
+    found = warehouse.check(check)
     inputs.rows["tag_rows"] = found["tag_rows"]
     usable = found["tag_rows"] - found["null_image_ids"] - found["blank_tags"]
     unknown = usable - found["matched_rows"]
     if unknown:
         images = warehouse.check("unknown_images")
         if not found["matched_rows"]:
-            other = warehouse.execute("check_tags", "select min(image_id) from images")[0][0]
+            known, other = warehouse.execute(
+                "check_tags", "select count(*), min(image_id) from images"
+            )[0]
             raise InputError(
                 f"{inputs.about}tags and predictions have no image_id in common: {usable:,} tag "
                 f"rows, for example image {shorten(images['example'])}, against "
-                f"{found['images']:,} images, for example {shorten(other)}; map the columns "
+                f"{known:,} images, for example {shorten(other)}; map the columns "
                 "with --image-id, or write the identifiers alike in both tables"
             )
         # The tags of the other parts' images stand in the same table.

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from prime_sql.explain import Explanation
     from prime_sql.report import Report
+    from prime_sql.search import OnProgress
     from prime_sql.validate import Validation
 Place: TypeAlias = "str | os.PathLike[str] | BaseBackend"
 
@@ -63,6 +64,58 @@ class Run(StoredRun):
         }
         changes = {name: value for name, value in changes.items() if value is not None}
         return refilter(self, job=job, on_sql=on_sql, **changes)
+
+    def append(
+        self,
+        predictions: Any = None,
+        tags: Any = None,
+        *,
+        remove: Any = None,
+        on_sql: OnSql | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> Run:
+        """Return a new run over the images of this one and new ones, counting only what is new.
+
+        The result equals a search of everything with this run's options.
+
+        Parameters
+        ----------
+        predictions
+            New images, in the forms that `search` takes. Where the run has an image of this
+            image_id, the new rows replace all its old ones, which may move it to another class.
+            Rows that the run's `where` leaves out do not count, and replace nothing. None for no
+            new predictions.
+        tags
+            Tags of the new images, and of old ones whose tags changed: all tags of an image that
+            the table names are replaced (by none where no tag of it counts). Images that the table
+            does not name keep the tags that they had in the run. Tags of images without a
+            prediction are not kept for later. None for no new tags.
+        remove
+            A table whose `image_id` column names images that are no longer to count.
+        on_sql, on_progress
+            As in `search`.
+
+        Raises
+        ------
+        OptionError
+            When the run cannot be appended to: one of a greedy search, of one with a `split`, or
+            with a condition that asks another table.
+        StoredCountsError
+            When an earlier version of prime_sql made the run.
+        InputError
+            When a table is missing or breaks the definition of its columns; nothing is written.
+        WarehouseError
+            When the database is open for reading only, or refuses a statement.
+
+        Notes
+        -----
+        With a `max_q`, all eligible tag sets are counted as in a full search.
+        """
+        from prime_sql.search import append  # the two modules need each other
+
+        return append(
+            self, predictions, tags, remove=remove, on_sql=on_sql, on_progress=on_progress
+        )
 
     def chance(self, *, on_sql: OnSql | None = None) -> Relation:
         """Return how sure each failure mode is, the least likely by chance first.

@@ -14,6 +14,7 @@ from typing import Any
 
 from ibis.backends import BaseBackend
 
+from prime_sql import append as appends
 from prime_sql import counting, inputs, validate
 from prime_sql.counting import count_tag_sets
 from prime_sql.errors import OptionError, StoredCountsError
@@ -52,7 +53,7 @@ class Progress:
 OnProgress = Callable[[Progress], object]
 
 # Where results go, the session in which images are counted, the one that publishes; the run_id.
-_Work = Callable[[Database, Warehouse, Warehouse, "_Steps"], int]
+Work = Callable[[Database, Warehouse, Warehouse, "Steps"], int]
 
 
 def search(
@@ -84,6 +85,8 @@ def search(
     min_score: float | None = Options.min_score,
     wide: bool = Options.wide,
     job: str | None = None,
+    append: bool = False,
+    remove: Any = None,
     on_sql: OnSql | None = None,
     on_progress: OnProgress | None = None,
 ) -> Run:
@@ -122,6 +125,11 @@ def search(
     job
         Name of the job that makes the run, kept in ``runs``: runs of one job and the same options
         are compared with each other, wherever their tables came from; see `Run.previous`.
+    append
+        Add the tables to the latest run of the same job and options in `into`: a new run, the same
+        as a search of everything, but only what is new is counted. See `Run.append`.
+    remove
+        With `append`, a table whose `image_id` column names images that are no longer to count.
     on_sql
         Called with a `Statement` after every statement.
     on_progress
@@ -176,7 +184,13 @@ def search(
         wide=wide,
     )
     _check_job(job)
-    work = _searching(predictions, tags, options, Record(job=job))
+    record = Record(job=job)
+    if append:
+        work = appends.appending(predictions, tags, remove, options, record)
+    elif remove is not None:
+        raise OptionError("remove names images of an earlier run: it goes with append")
+    else:
+        work = _searching(predictions, tags, options, record)
     return _run(into, on_sql, on_progress, _step_count(options), work, schema=schema)
 
 
@@ -212,19 +226,19 @@ def _searching(
     record: Record,
     min_unseen_images: int = validate.MIN_UNSEEN_IMAGES,
     tolerance: float = validate.TOLERANCE,
-) -> _Work:
+) -> Work:
     """Return the work of a search, which returns the run_id."""
     if options.check is not None:
         predictions, tags = read_twice(predictions), read_twice(tags)
 
     def count_and_publish(
-        database: Database, warehouse: Warehouse, session: Warehouse, steps: _Steps
+        database: Database, warehouse: Warehouse, session: Warehouse, steps: Steps
     ) -> int:
         steps.start("inputs")
         loaded = inputs.load(predictions, tags, options, warehouse, options.find)
         steps.end(loaded.rows["predictions"])
         _count(options, loaded, warehouse, steps)
-        note = _select_modes(options, loaded, warehouse, steps, counted=True)
+        note = select_modes(options, loaded, warehouse, steps, counted=True)
         unseen = None
         if options.check is not None:
             steps.start("unseen data")
@@ -261,7 +275,7 @@ def refilter(
     counted = run.other(run.counted_run_id)
 
     def select_and_publish(
-        database: Database, _: Warehouse, warehouse: Warehouse, steps: _Steps
+        database: Database, _: Warehouse, warehouse: Warehouse, steps: Steps
     ) -> int:
         loaded = Inputs(dict(run.sources), warnings=list(run.warnings))
         loaded.rows = {
@@ -270,7 +284,7 @@ def refilter(
             if name in run.row_counts
         }
         _stored_counts(counted, options, warehouse)
-        note = _select_modes(options, loaded, warehouse, steps, counted=False)
+        note = select_modes(options, loaded, warehouse, steps, counted=False)
         with database.publishing(None, warehouse) as after:
             return publish(
                 options,
@@ -285,6 +299,23 @@ def refilter(
     return _run(run.mirror or run.backend, on_sql, None, 1, select_and_publish, path=run.path)
 
 
+def append(
+    run: Run,
+    predictions: Any,
+    tags: Any,
+    *,
+    remove: Any = None,
+    on_sql: OnSql | None = None,
+    on_progress: OnProgress | None = None,
+) -> Run:
+    """Add tables to the images of `run`; see `Run.append`."""
+    work = appends.appending(
+        predictions, tags, remove, run.options, Record(job=run.job), run.run_id
+    )
+    into = run.mirror or run.backend
+    return _run(into, on_sql, on_progress, _step_count(run.options), work, path=run.path)
+
+
 def _check_job(job: str | None) -> None:
     if job is not None and (not isinstance(job, str) or not job.strip()):
         raise OptionError(f"job must be non-empty text, got {job!r}")
@@ -295,7 +326,7 @@ def _run(
     on_sql: OnSql | None,
     on_progress: OnProgress | None,
     step_count: int,
-    work: _Work,
+    work: Work,
     path: Any = None,
     schema: str = SCHEMA,
 ) -> Run:
@@ -309,7 +340,7 @@ def _run(
         try:
             warehouse.check_writable()
             is_made(database.backend)  # or it was made by another version: before the work
-            run_id = work(database, counted_in, warehouse, _Steps(on_progress, step_count))
+            run_id = work(database, counted_in, warehouse, Steps(on_progress, step_count))
         finally:
             if counted_in is not warehouse:
                 counted_in.close()
@@ -322,7 +353,7 @@ def _run(
         raise
 
 
-class _Steps:
+class Steps:
     """Counts the steps for `on_progress`."""
 
     def __init__(self, on_progress: OnProgress | None, total: int) -> None:
@@ -332,10 +363,12 @@ class _Steps:
         self._now: tuple[str, int | None] = ("", None)
 
     def start(self, step: str, size: int | None = None) -> None:
+        """Tell that a step begins."""
         self._now = step, size
         self._tell(Progress(step, size, self._done, self._total))
 
     def end(self, count: int) -> None:
+        """Tell that it has ended, with so many rows."""
         self._done += 1
         self._tell(Progress(*self._now, self._done, self._total, count))
 
@@ -344,7 +377,7 @@ def _step_count(options: Options) -> int:
     return 1 + 2 + options.max_tags + 3 + (options.check is not None)
 
 
-def _count(options: Options, loaded: Inputs, warehouse: Warehouse, steps: _Steps) -> None:
+def _count(options: Options, loaded: Inputs, warehouse: Warehouse, steps: Steps) -> None:
     """Fill the session from ``predictions`` and ``tags`` up to ``tag_sets``."""
     step = partial(counting.step, warehouse)
     steps.start("outcomes")
@@ -393,8 +426,8 @@ def _count(options: Options, loaded: Inputs, warehouse: Warehouse, steps: _Steps
     steps.end(loaded.rows["tag_sets"])
 
 
-def _select_modes(
-    options: Options, loaded: Inputs, warehouse: Warehouse, steps: _Steps, *, counted: bool
+def select_modes(
+    options: Options, loaded: Inputs, warehouse: Warehouse, steps: Steps, *, counted: bool
 ) -> str | None:
     """Fill ``failure_modes`` and ``failure_mode_tags``; return why there are none, or None."""
     step = partial(counting.step, warehouse)

@@ -69,6 +69,7 @@ THRESHOLDS = ("max_tags", "min_images", "min_drop", "necessity", "min_tag_images
     prime-sql search predictions.parquet tags.parquet --where "split = 'test'" -o modes.csv
     prime-sql search predictions.parquet tags.parquet --split split --find train --check test
     prime-sql search --db prime.duckdb --from-run latest --min-drop 0.4
+    prime-sql search monday.parquet monday_tags.parquet --db prime.duckdb --append
     prime-sql search predictions.parquet tags.parquet --db prime.duckdb --job nightly --fail-on new
     """,
 )
@@ -194,6 +195,24 @@ def search(
             rich_help_panel=RESULTS,
         ),
     ] = None,
+    append: Annotated[
+        bool,
+        typer.Option(
+            "--append",
+            help="Add the tables to the latest run of --db with the same options and --job: a new "
+            "run, as of a search of everything, for which only what is new is counted.",
+            rich_help_panel=RESULTS,
+        ),
+    ] = False,
+    remove: Annotated[
+        str | None,
+        typer.Option(
+            metavar="IMAGES",
+            help="With --append: a table whose image_id column names images that no longer count.",
+            rich_help_panel=RESULTS,
+            show_default=False,
+        ),
+    ] = None,
     models: Annotated[
         str | None,
         typer.Option(
@@ -240,6 +259,7 @@ def search(
             raise OptionError(
                 f"the gate {gate.text!r} is about unseen data: give --split, --find and --check"
             )
+    _check_append(append, remove, db, from_run, models)
     given = {
         name: value
         for name, value in context.params.items()
@@ -286,7 +306,7 @@ def search(
                 }
                 stored = opened.enter_context(_stored_run(from_run, db, predictions, chosen))
                 run = stored.refilter(job=job, on_sql=on_sql, **chosen)
-            elif predictions is None or tags is None:
+            elif not append and (predictions is None or tags is None):
                 raise OptionError("give PREDICTIONS and TAGS, or --from-run with --db")
             else:
                 run = opened.enter_context(
@@ -295,6 +315,8 @@ def search(
                         tags,
                         into=db,
                         job=job,
+                        append=append,
+                        remove=remove,
                         on_sql=on_sql,
                         on_progress=on_progress,
                         **given,
@@ -315,6 +337,20 @@ def search(
         if db is not None and not quiet:
             say(f"Run {run.run_id} is in {db}.")
         wanted.judge(run, quiet=quiet)
+
+
+def _check_append(
+    append: bool, remove: str | None, db: Path | None, from_run: str | None, models: str | None
+) -> None:
+    if not append:
+        if remove is not None:
+            raise OptionError("--remove names images of an earlier run: it goes with --append")
+        return
+    if from_run is not None or models is not None:
+        other = "--from-run" if from_run is not None else "--models"
+        raise OptionError(f"--append does not go with {other}")
+    if db is None:
+        raise OptionError("--append adds to a stored run: name its database with --db")
 
 
 def _stored_run(

@@ -1,0 +1,300 @@
+"""New images are added to a run, and its stored counts with them: the result of a full search.
+
+The new run is over the images of the earlier one, with the new ones in the place of older ones of
+the same image_id. The tag sets of a class are counted anew only where the stored ones do not hold
+the answer: a new class, one in which fewer errors than before make a set count, and one in which
+a tag became frequent. Elsewhere the counted sets change by what the changed images carry; and what
+else may have enough errors now has one on a changed image, and is counted set by set. The steps
+are in ``queries/append/``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from ibis.backends.duckdb import Backend
+
+from prime_sql import counting, inputs
+from prime_sql.errors import InputError, OptionError, StoredCountsError, shorten
+from prime_sql.inputs import Inputs
+from prime_sql.options import LARGEST_MAX_TAGS, Options
+from prime_sql.publish import Record, publish
+from prime_sql.results import Run
+from prime_sql.sources import describe, reading
+from prime_sql.stored import UNPUBLISHED, records
+from prime_sql.warehouse import Database, Warehouse
+
+if TYPE_CHECKING:
+    from prime_sql.search import Steps, Work
+
+# Views of the session whose names later steps, or stored tables, have as well.
+_VIEWS = ("stored_images", "stored_tags", "class_tags")
+
+
+def check_options(options: Options) -> None:
+    """Refuse what can only be had from all tables at once.
+
+    Raises
+    ------
+    OptionError
+        When the options are of such a search.
+    """
+    if options.method == "greedy":
+        raise OptionError(
+            "a greedy search is not appended to: which sets it grows depends on all images; "
+            "search in full, without append, or with method exhaustive"
+        )
+    if options.split is not None:
+        raise OptionError(
+            "a search with split, find and check is not appended to: the unseen images of earlier "
+            "runs are not stored; search in full, or without split and validate the run"
+        )
+    conditions = {
+        name: inputs.parse_condition(name, getattr(options, name), Warehouse.dialect)
+        for name in ("error", "where")
+    }
+    if inputs.has_subquery(conditions):
+        raise OptionError(
+            "a condition that asks another table is not appended to: its answer for the images of "
+            "earlier runs may have changed; search in full, without append"
+        )
+
+
+def latest(backend: Backend, options: Options, job: str | None) -> Run:
+    """Return the run that is appended to: the latest published one of the job and the options.
+
+    Raises
+    ------
+    StoredCountsError
+        When there is none, or several could be meant.
+    """
+    published = [each for each in records(backend, None) if each["status"] != UNPUBLISHED]
+    of_job = [each for each in published if each["job"] == job]
+    whose = "without a job" if job is None else f"of job {job!r}"
+    first = "search everything in full once, without append"
+    if not of_job:
+        jobs = sorted({each["job"] for each in published if each["job"] is not None})
+        known = f"; there are runs of {', '.join(map(repr, jobs))}" if jobs else ""
+        raise StoredCountsError(f"there is no run {whose} to append to{known}: {first}")
+    fitting = [each for each in of_job if Options.from_json(each["options"]) == options]
+    if not fitting:
+        raise StoredCountsError(
+            f"no run {whose} has these options: {_differences(of_job[-1], options)}; append with "
+            f"the options of a run, or {first}"
+        )
+    if job is None:
+        origins = {Run(backend, each["run_id"]).sources["predictions"]: each for each in fitting}
+        if len(origins) > 1:
+            some = ", ".join(f"{each['run_id']} ({name})" for name, each in origins.items())
+            raise StoredCountsError(
+                f"several runs could be appended to, of different predictions: {some}; say which "
+                "with open_run(DATABASE, NUMBER, read_only=False).append(…), or give each its job"
+            )
+    return Run(backend, fitting[-1]["run_id"])
+
+
+def _differences(record: dict[str, Any], options: Options) -> str:
+    stored = asdict(Options.from_json(record["options"]))
+    other = [
+        f"{name} {stored[name]!r} there, {value!r} here"
+        for name, value in asdict(options).items()
+        if stored[name] != value
+    ]
+    return f"the latest is run {record['run_id']}, with {', '.join(other)}"
+
+
+def appending(
+    predictions: Any,
+    tags: Any,
+    remove: Any,
+    options: Options,
+    record: Record,
+    run_id: int | None = None,
+) -> Work:
+    """Return the work of an append, which returns the run_id; see `search`.
+
+    With `run_id`, that run is appended to, else the `latest`.
+    """
+    check_options(options)
+
+    def append_and_publish(
+        database: Database, counted_in: Warehouse, warehouse: Warehouse, steps: Steps
+    ) -> int:
+        from prime_sql.search import select_modes  # the two modules need each other
+
+        if counted_in.is_remote:
+            raise OptionError(
+                "runs in a warehouse are not appended to, only those in a DuckDB database; search "
+                "in full, without append"
+            )
+        base = (
+            latest(warehouse.backend, options, record.job)
+            if run_id is None
+            else Run(warehouse.backend, run_id)
+        )
+        # A run that was refiltered rests on the images of another one.
+        counted = Run(warehouse.backend, base.counted_run_id)
+        if "rare_tags" not in counted.row_counts:
+            raise StoredCountsError(
+                f"run {counted.run_id} was made by a version of prime_sql that did not store rare "
+                "tags, which new images may make frequent; search everything in full once, without "
+                "append"
+            )
+        steps.start("inputs")
+        removed = inputs.load_removed(remove, options, warehouse)
+        loaded = inputs.load(predictions, tags, options, warehouse, appended=True)
+        new = loaded.sources
+        loaded.sources = {name: base.sources[name] for name in ("predictions", "tags")}
+        loaded.sources["appended_to"] = f"run {base.run_id}"
+        loaded.sources |= {f"appended_{name}": source for name, source in new.items()}
+        if remove is not None:
+            loaded.sources["removed"] = describe(remove)
+        loaded.rows["new_predictions"] = loaded.rows["predictions"]
+        loaded.rows["removed_images"] = removed
+        steps.end(loaded.rows["predictions"])
+        _unite(options, counted, loaded, warehouse, steps)
+        _add(options, counted, loaded, warehouse, steps)
+        note = select_modes(options, loaded, warehouse, steps, counted=True)
+        steps.start("publish")
+        for view in _VIEWS:
+            warehouse.execute("drop", f"drop view if exists temp.{view}")
+        with database.publishing(warehouse, warehouse) as after:
+            published = publish(options, loaded, note, None, warehouse, record=record, after=after)
+        steps.end(loaded.rows["failure_modes"])
+        return published
+
+    return append_and_publish
+
+
+def _unite(
+    options: Options, counted: Run, loaded: Inputs, warehouse: Warehouse, steps: Steps
+) -> None:
+    """Fill the session with the images of the run and the new ones, up to ``tagged``."""
+    step = partial(counting.step, warehouse, folder="append")
+    run: dict[str, Any] = {"schema": warehouse.schema, "run_id": counted.run_id}
+    steps.start("outcomes")
+    warehouse.create("new_predictions", "select * from predictions")
+    step("stored_images", view=True, **run)
+    _check_removed(counted, loaded, warehouse)
+    with reading("tags", loaded.sources.get("appended_tags", "none")):
+        step("places")
+        loaded.rows["predictions"] = step("predictions")
+        if not loaded.rows["predictions"]:
+            raise InputError(
+                f"no image of run {counted.run_id} is left, and there is no new one; a run needs "
+                "predictions"
+            )
+        counting.step(
+            warehouse, "classes", min_images=options.min_images, min_drop=options.min_drop
+        )
+        loaded.rows["images"] = step("images")
+        steps.end(loaded.rows["images"])
+        steps.start("tagged")
+        step("known_tags", **run)
+        step("stored_tags", view=True, **run)
+        step("new_tags")
+    step("retagged")
+    step("outcomes")
+    tag_rows = step("carried")
+    loaded.rows["tags"] = step("vocabulary")
+    inputs.check_tags(warehouse, loaded, options.max_absent, "appended_tags")
+    loaded.rows["new_tag_rows"], loaded.rows["tag_rows"] = loaded.rows["tag_rows"], tag_rows
+    step("class_tags", view=True)
+    frequent = counting.step(
+        warehouse,
+        "tagged",
+        min_tag_images=options.tag_images,
+        max_absent=options.max_absent,
+        last_tag=loaded.rows["tags"],
+    )
+    loaded.rows["rare_tags"] = counting.step(
+        warehouse, "rare_tags", min_tag_images=options.tag_images
+    )
+    steps.end(frequent)
+
+
+def _check_removed(counted: Run, loaded: Inputs, warehouse: Warehouse) -> None:
+    if not loaded.rows["removed_images"]:
+        return
+    found = warehouse.check("removed_images")
+    if found["again"]:
+        raise InputError(
+            f"{found['again']:,} images are both to remove and in the new predictions, for example "
+            f"{shorten(found['again_example'])}; a new prediction replaces the old one anyway: "
+            "leave them out of one of the two"
+        )
+    if found["unknown"]:
+        loaded.warn(
+            f"{found['unknown']:,} of {found['images']:,} images to remove are not in run "
+            f"{counted.run_id}, for example {shorten(found['unknown_example'])}"
+        )
+
+
+def _add(
+    options: Options, counted: Run, loaded: Inputs, warehouse: Warehouse, steps: Steps
+) -> None:
+    """Fill ``counts_1`` … from the stored counts and the changed images, then ``tag_sets``."""
+    step = partial(counting.step, warehouse, folder="append")
+    run: dict[str, Any] = {"schema": warehouse.schema, "run_id": counted.run_id}
+    absent: dict[str, Any] = {"max_absent": options.max_absent, "last_tag": loaded.rows["tags"]}
+    sizes = range(1, options.max_tags + 1)
+
+    steps.start("tag sets", 1)
+    counting.step(warehouse, "tag_names", **absent)
+    step("single_tags", min_tag_images=options.tag_images, **absent)
+    step("counted_tags", min_tag_images=counted.options.tag_images, **run, **absent)
+    anew = step(
+        "open_classes",
+        min_images=counted.options.min_images,
+        min_drop=counted.options.min_drop,
+        **run,
+    )
+    loaded.rows["recounted_classes"] = anew
+    if anew:
+        with _only_open_classes(warehouse):
+            counting.count_tag_sets(warehouse, options.max_tags, **absent)
+    step("changes")
+    loaded.rows["recounted_tag_sets"] = 0
+    for size in sizes:
+        if size == 1:
+            step("passing_tags", "passing_1")
+            step("changed_tags", "changed_1", **absent)
+        else:
+            steps.start("tag sets", size)
+            step("stored_sets", size=size, **run)
+            step("changed_sets", f"changed_{size}", size=size, **absent)
+            step("set_changes", size=size)
+            loaded.rows["recounted_tag_sets"] += step("unknown_sets", size=size)
+            step("passing_sets", f"passing_{size}", size=size)
+        counts = f"counts_{size}"
+        if anew:
+            warehouse.execute(counts, f"insert into {counts} select * from passing_{size}")
+        else:
+            warehouse.create(counts, f"select * from passing_{size}")
+        steps.end(warehouse.execute(counts, f"select count(*) from {counts}")[0][0])
+    steps.start("accuracies")
+    loaded.rows["tag_sets"] = counting.step(
+        warehouse, "tag_sets", max_tags=options.max_tags, largest=LARGEST_MAX_TAGS
+    )
+    steps.end(loaded.rows["tag_sets"])
+
+
+@contextmanager
+def _only_open_classes(warehouse: Warehouse) -> Iterator[None]:
+    """In the block, ``classes`` and ``tagged`` are those of the classes that are counted anew."""
+    names = ("classes", "tagged")
+    for name in names:
+        warehouse.execute(name, f"alter table temp.{name} rename to every_{name}")
+        warehouse.create(
+            name,
+            f"select e.* from every_{name} as e "
+            "inner join open_classes as w on w.class_id = e.class_id",
+        )
+    yield
+    for name in names:
+        warehouse.drop(name)
+        warehouse.execute(name, f"alter table temp.every_{name} rename to {name}")

@@ -1,0 +1,36 @@
+-- On how many images is each frequent tag of a class now, and how many lack it?
+-- reads: class_tags, classes
+-- parameter min_tag_images: a tag counts in a class from so many images on
+-- parameter max_absent: how many tags of a set may be absent ones
+-- parameter last_tag: the largest tag_id of a tag; beyond it are the absent ones
+-- returns: class_id, tag_1, images, errors
+with frequent_tags as (
+    select
+        class_id,
+        tag_id,
+        cast(count(*) as bigint) as images,
+        cast(sum(error) as bigint) as errors
+    from class_tags
+    group by class_id, tag_id
+    having count(*) >= {{ min_tag_images }}
+)
+
+select
+    class_id,
+    tag_id as tag_1,
+    images,
+    errors
+from frequent_tags
+{% if max_absent %}
+
+union all
+
+select
+    f.class_id as class_id,
+    f.tag_id + {{ last_tag }} as tag_1,
+    c.images - f.images as images,
+    c.errors - f.errors as errors
+from frequent_tags as f
+inner join classes as c on c.class_id = f.class_id
+where c.images - f.images >= {{ min_tag_images }}
+{% endif %}
