@@ -352,6 +352,8 @@ def test_search_has_a_flag_for_every_option_with_its_default():
         "tags",
         "db",
         "job",
+        "append",
+        "remove",
         "from_run",
         "format_",
         "output_",
