@@ -129,8 +129,10 @@ def all_queries() -> list[Query]:
     return [_read(path) for path in sorted(FOLDER.rglob("*.sql"))]
 
 
-def identifier(name: str, dialect: str = "duckdb") -> str:
-    """Quote a name (column, table) for `dialect`."""
+def identifier(name: str | tuple[str, ...], dialect: str = "duckdb") -> str:
+    """Quote a name (column, table) for `dialect`; of several, such as a schema's and a table's."""
+    if isinstance(name, tuple):
+        return ".".join(identifier(part, dialect) for part in name)
     return str(sge.to_identifier(name, quoted=True).sql(dialect))
 
 
@@ -256,6 +258,7 @@ _FOLDERS = {
     "others for all. `prime-sql report`, `run.report()`.",
     "compile": "The search as one SELECT (`prime-sql compile`): 01 and 02 read the tables, then "
     "come 01 to 14 of `search`, then 03.",
+    "spark/vision": "In the place of the files of the same name, where images are in Spark.",
     "duckdb/search": "Faster plans on DuckDB for the files of the same name: bit strings in the "
     "place of rows. Same tag sets, same counts.",
 }

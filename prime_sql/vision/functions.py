@@ -1,7 +1,7 @@
 """A model as one vectorised Arrow function, for Ibis and for SQL.
 
-URIs go in, one result for each comes out; null where a picture cannot be used. Worker threads
-read and decode beside the device.
+URIs or the bytes of files go in, one result for each comes out; null where a picture cannot be
+used. Worker threads read and decode beside the device.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence, Sized
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 import ibis
@@ -27,9 +27,12 @@ from prime_sql.vision.network import Model
 from prime_sql.vision.pictures import PictureError, decode, read
 from prime_sql.warehouse import first_line
 
+if TYPE_CHECKING:
+    from prime_sql.vision.specification import Specification
+
 
 class ImageFunction:
-    """A function over URIs of images: one Arrow array in, one of the same length out.
+    """A function over URIs or bytes of images: one Arrow array in, one of the same length out.
 
     Parameters
     ----------
@@ -38,7 +41,8 @@ class ImageFunction:
     returns
         Arrow type of one result.
     work
-        Turns one URI into what `run` takes; called in worker threads. May raise PictureError.
+        Turns one URI, or the bytes of a file, into what `run` takes; called in worker threads.
+        May raise PictureError.
     run
         Turns a list of what `work` returned into an array of type `returns`.
     batch_size
@@ -50,8 +54,10 @@ class ImageFunction:
 
     Attributes
     ----------
+    model
+        The model that it applies, where it is one.
     problems
-        Why images came out null, by URI; whoever records them removes them.
+        Why images came out null, by URI or bytes; whoever records them removes them.
     failure
         What the last call raised. An engine passes on no more than its text.
     on_batch
@@ -62,7 +68,7 @@ class ImageFunction:
         self,
         name: str,
         returns: pa.DataType,
-        work: Callable[[str], Any],
+        work: Callable[[Any], Any],
         run: Callable[[list[Any]], pa.Array],
         *,
         batch_size: int = 32,
@@ -70,8 +76,9 @@ class ImageFunction:
         beside: bool | None = None,
     ) -> None:
         self.name, self.returns = name, returns
+        self.model: Model | None = None
         self.batch_size = batch_size
-        self.problems: dict[str, str] = {}
+        self.problems: dict[str | bytes, str] = {}
         self.failure: BaseException | None = None
         self.on_batch: Callable[[int], object] | None = None
         self._work, self._run = work, run
@@ -80,7 +87,7 @@ class ImageFunction:
         self._threads = threads or _cores()
         self._beside = _has_accelerator() if beside is None else beside
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix=f"{name}_decode")
-        self._ahead: dict[str, Future[Any]] = {}
+        self._ahead: dict[str | bytes, Future[Any]] = {}
         self._following: Sequence[str] = ()
         self._closed = False
         self._device = threading.Lock()  # the engine may call from several threads
@@ -89,13 +96,15 @@ class ImageFunction:
     def over(model: Model, name: str, **options: Any) -> ImageFunction:
         """Return the function that applies a model to decoded pictures."""
 
-        def work(uri: str) -> Any:
-            return model.prepare(decode(read(uri), model.pixels))
+        def work(source: str | bytes) -> Any:
+            return model.prepare(decode(read(source), model.pixels))
 
-        return ImageFunction(name, model.returns, work, model.run, **options)
+        function = ImageFunction(name, model.returns, work, model.run, **options)
+        function.model = model
+        return function
 
     def __call__(self, uris: pa.ChunkedArray) -> pa.Array:
-        """Return one result for each URI; null for null and for what cannot be used."""
+        """Return one result for each image; null for null and for what cannot be used."""
         with self._device:
             self.failure = None
             try:
@@ -104,7 +113,7 @@ class ImageFunction:
                 self.failure = error
                 raise
 
-    def _apply(self, uris: list[str | None]) -> pa.Array:
+    def _apply(self, uris: list[str | bytes | None]) -> pa.Array:
         parts: list[pa.Array] = []
         batch: list[Any] = []
         places: list[int | None] = []  # of each URI's result in the parts put together
@@ -141,9 +150,9 @@ class ImageFunction:
     def _under_way(self, waiting: Sized) -> int:
         return len(waiting) + len(self._ahead)
 
-    def _prepared(self, uris: list[str | None]) -> Iterator[Any]:
+    def _prepared(self, uris: list[str | bytes | None]) -> Iterator[Any]:
         """Yield each URI's prepared picture, in order, or None."""
-        waiting: deque[tuple[str, Future[Any]] | None] = deque()
+        waiting: deque[tuple[str | bytes, Future[Any]] | None] = deque()
         upcoming, following = iter(uris), iter(self._following)
         self._following = ()
         for _ in uris:
@@ -181,7 +190,7 @@ class ImageFunction:
                 self.problems[uri] = f"{type(error).__name__}: {first_line(error)}"
                 yield None
 
-    def _future(self, uri: str) -> Future[Any]:
+    def _future(self, uri: str | bytes) -> Future[Any]:
         future = self._ahead.pop(uri, None)
         return future if future is not None else self._pool.submit(self._work, uri)
 
@@ -277,7 +286,10 @@ def _with_arguments(function: Callable[..., Any], count: int) -> Callable[..., A
 
 
 def register(
-    connection: Backend | duckdb.DuckDBPyConnection, model: Model, name: str, **options: Any
+    connection: Backend | duckdb.DuckDBPyConnection,
+    model: Model | Specification,
+    name: str,
+    **options: Any,
 ) -> ImageFunction:
     """Let SQL on a DuckDB connection call a model: ``select clip_embed(uri) from images``.
 
@@ -289,7 +301,8 @@ def register(
     connection
         Of DuckDB itself or of Ibis.
     model
-        An embedder, a tagger or a classifier.
+        An embedder, a tagger or a classifier, loaded or as `specify` says it. In Spark
+        `prime_sql.vision.spark.register` takes the latter.
     name
         The function's name. Ibis numbers the names of its UDFs, hence a way in beside it.
     options
@@ -306,11 +319,17 @@ def register(
         When DuckDB or the user has a function of this name.
     """
     raw = connection.con if isinstance(connection, Backend) else connection
-    function = ImageFunction.over(model, name, **options)
-    _create(raw, name, function, model.returns)
-    texts = getattr(model, "embed_text_array", None)
+    from prime_sql.vision.specification import Specification  # which is made of this module
+
+    if isinstance(model, Specification):
+        loaded, options = model.load(), {**model.batches, **options}
+    else:
+        loaded = model
+    function = ImageFunction.over(loaded, name, **options)
+    _create(raw, name, function, loaded.returns)
+    texts = getattr(loaded, "embed_text_array", None)
     if texts is not None:
-        _create(raw, f"{name}_text", texts, model.returns)
+        _create(raw, f"{name}_text", texts, loaded.returns)
     return function
 
 

@@ -38,14 +38,25 @@ class PictureError(Exception):
     """A picture cannot be used; the message is the reason in ``image_problems``."""
 
 
-def read(uri: str) -> bytes:
+def read(source: str | bytes) -> bytes:
     """Return the bytes of a file, a ``file:`` or ``data:`` URI, or any URI that fsspec opens.
+
+    Bytes are the file itself.
 
     Raises
     ------
     PictureError
         When there are none.
     """
+    content = source if isinstance(source, bytes) else _fetch(source)
+    if not content:
+        raise PictureError("the file is empty")
+    if len(content) > MAX_BYTES:
+        raise PictureError(f"too large: at most {MAX_BYTES:,} bytes are read")
+    return content
+
+
+def _fetch(uri: str) -> bytes:
     if not uri:
         raise PictureError("its name is empty")
     scheme = uri.partition(":")[0].lower() if ":" in uri[:12] else ""
@@ -67,10 +78,6 @@ def read(uri: str) -> bytes:
         raise
     except Exception as error:  # a network, a protocol's package that is missing, a name with \0
         raise PictureError(f"cannot be read: {_first_line(error)}") from error
-    if not content:
-        raise PictureError("the file is empty")
-    if len(content) > MAX_BYTES:
-        raise PictureError(f"too large: at most {MAX_BYTES:,} bytes are read")
     return content
 
 

@@ -102,7 +102,7 @@ def tag_clip(
     check_options(threshold, top_k, calibrate)
     with session(into, on_sql) as warehouse:
         load_texts(vocabulary, column, "vocabulary", warehouse)
-        _load_synonyms(synonyms, warehouse)
+        load_synonyms(synonyms, warehouse)
         words = [w for (w,) in warehouse.execute("vocabulary", "from temp.vocabulary order by 1")]
         _make(warehouse, table, name)
         place = Place.choose(device, precision)
@@ -184,7 +184,7 @@ def tag_ram(
         When an option is out of range.
     """
     with session(into, on_sql) as warehouse:
-        _load_synonyms(synonyms, warehouse)
+        load_synonyms(synonyms, warehouse)
         known_as = name or kind
         _make(warehouse, table, known_as)
         place = Place.choose(device, precision)
@@ -204,7 +204,7 @@ def tag_ram(
             "image_size": image_size,
             "threshold": threshold,
             "extra_tags": list(extra_tags),
-            "synonyms": _written_synonyms(warehouse),
+            "synonyms": written_synonyms(warehouse),
         }
         settle(warehouse, "tag", table, known_as, settings, replace=replace)
         function = ImageFunction.over(tagger, "ram_tag", batch_size=size, threads=threads)
@@ -260,7 +260,7 @@ def tag_captions(
     tagger = CaptionTagger(parts)
     with session(into, on_sql, has_images=False) as warehouse:
         start = time.perf_counter()
-        _load_synonyms(synonyms, warehouse)
+        load_synonyms(synonyms, warehouse)
         rows = _rows(captions, "captions", {"image_id": image_id, "caption": column}, warehouse)
         _make(warehouse, table, name)
         with calling(tagger.tag, name) as function:
@@ -306,7 +306,7 @@ def tag_table(
     """
     with session(into, on_sql, has_images=False) as warehouse:
         start = time.perf_counter()
-        _load_synonyms(synonyms, warehouse)
+        load_synonyms(synonyms, warehouse)
         names = {"image_id": image_id, "tag": tag, "score": score}
         warehouse.create_from("seen", _rows(tags, "tags", names, warehouse))
         _make(warehouse, table, name)
@@ -352,7 +352,7 @@ def _retag(
     from_outputs: bool = True,
 ) -> int:
     """Replace a tagger's tags by those of the session's outputs or seen; return how many images."""
-    settings["synonyms"] = _written_synonyms(warehouse)
+    settings["synonyms"] = written_synonyms(warehouse)
     write = _write(warehouse, table, name, from_outputs=from_outputs)
     settle(warehouse, "tag", table, name, settings, replace=True, write=write)
     count = f"select count(*) from tagged_images where tagger = {queries.literal(name)}"
@@ -431,7 +431,7 @@ def _as_options(names: dict[str, str]) -> Options:
     return Options(image_id=names["image_id"], tag=names.get("tag", "tag"))
 
 
-def _load_synonyms(source: Any, warehouse: Warehouse) -> None:
+def load_synonyms(source: Any, warehouse: Warehouse) -> None:
     """Make the session's ``synonyms`` (synonym, tag), empty where the user has none."""
     if source is None:
         none = "select cast(null as varchar) as synonym, cast(null as varchar) as tag where false"
@@ -462,6 +462,7 @@ def _load_synonyms(source: Any, warehouse: Warehouse) -> None:
         )
 
 
-def _written_synonyms(warehouse: Warehouse) -> list[list[str]]:
+def written_synonyms(warehouse: Warehouse) -> list[list[str]]:
+    """Return the session's synonyms: pairs of a synonym and its tag, sorted."""
     rows = warehouse.execute("synonyms", "select synonym, tag from synonyms order by all")
     return [list(row) for row in rows]

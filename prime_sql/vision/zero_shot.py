@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 import pyarrow as pa
@@ -23,6 +24,29 @@ class Scale:
 
     mean: np.ndarray
     deviation: np.ndarray
+
+
+@dataclass(frozen=True)
+class Sums:
+    """Sums over some images of one label, from which means and deviations follow.
+
+    Attributes
+    ----------
+    label
+        None where it is of no account.
+    images
+        How many.
+    of_similarities
+        Of the cosine similarities and of their squares, shape (2, tags).
+    """
+
+    label: str | None
+    images: int
+    of_similarities: np.ndarray
+
+    def __add__(self, other: Sums) -> Sums:
+        both = self.of_similarities + other.of_similarities
+        return Sums(self.label, self.images + other.images, both)
 
 
 class ZeroShotTagger:
@@ -72,29 +96,35 @@ class ZeroShotTagger:
 
     def fit(self, batches: Iterable[tuple[np.ndarray, Sequence[str | None]]]) -> None:
         """Take means and deviations from embeddings, shape (images, dimensions), and labels."""
+        self.fit_sums(sums for batch in batches for sums in self.sums(*batch))
+
+    def sums(self, embeddings: np.ndarray, labels: Sequence[str | None]) -> Iterator[Sums]:
+        """Yield what `fit_sums` wants to know of a part of the images, for each of its labels."""
         if self._calibrate == "none":
             return
-        counts: dict[str | None, int] = {}
-        sums: dict[str | None, np.ndarray] = {}
-        for all_embeddings, all_labels in batches:
-            for part in self._slices(len(all_labels)):
-                similarities, labels = self._similarities(all_embeddings[part]), all_labels[part]
-                names = np.array(labels, dtype=object)
-                for name in dict.fromkeys(labels):
-                    own = similarities[names == name]
-                    counts[name] = counts.get(name, 0) + len(own)
-                    both = np.stack([own.sum(axis=0), (own**2).sum(axis=0)])
-                    sums[name] = sums[name] + both if name in sums else both
-        if not counts:
+        for part in self._slices(len(labels)):
+            similarities, known = self._similarities(embeddings[part]), labels[part]
+            names = np.array(known if self._calibrate == "class" else [None] * len(known), object)
+            for name in dict.fromkeys(names):
+                own = similarities[names == name]
+                yield Sums(name, len(own), np.stack([own.sum(axis=0), (own**2).sum(axis=0)]))
+
+    def fit_sums(self, parts: Iterable[Sums]) -> None:
+        """Take means and deviations from the sums over all parts of the images."""
+        by_label: dict[str | None, Sums] = {}
+        for part in parts:
+            before = by_label.get(part.label)
+            by_label[part.label] = part if before is None else before + part
+        if not by_label:
             return
-        self._all = _scale(sum(counts.values()), np.sum(list(sums.values()), axis=0))
-        if self._calibrate == "class":
-            self._classes = {
-                name: _scale(count, sums[name])
-                for name, count in counts.items()
-                # A few images say little about a class, and no label is none.
-                if count >= FEWEST and name is not None
-            }
+        everything = reduce(Sums.__add__, by_label.values())
+        self._all = _scale(everything.images, everything.of_similarities)
+        self._classes = {
+            name: _scale(sums.images, sums.of_similarities)
+            for name, sums in by_label.items()
+            # A few images say little about a class, and no label is none.
+            if sums.images >= FEWEST and name is not None
+        }
 
     def scores(self, embeddings: np.ndarray, labels: Sequence[str | None]) -> np.ndarray:
         """Return scores, float32 of shape (images, tags)."""
