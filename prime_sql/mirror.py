@@ -16,7 +16,7 @@ import pyarrow as pa
 from ibis.backends import BaseBackend
 
 from prime_sql import queries
-from prime_sql.errors import WarehouseError
+from prime_sql.errors import WarehouseError, did_you_mean
 from prime_sql.options import LARGEST_MAX_TAGS
 from prime_sql.remote import RemoteWarehouse, check_engine
 from prime_sql.schema import make
@@ -24,6 +24,15 @@ from prime_sql.sources import describe
 from prime_sql.warehouse import Database, Destination, OnSql, Warehouse, first_line
 
 SCHEMA = "prime"
+
+# How URLs begin, and the extra that has the packages.
+EXTRAS = {
+    "postgres": "postgres",
+    "postgresql": "postgres",
+    "clickhouse": "clickhouse",
+    "pyspark": "spark",
+    "datafusion": "datafusion",
+}
 
 # Copied when a run is opened: a row for each class or failure mode.
 _MODES = (
@@ -195,6 +204,16 @@ class Mirror(Database):
         with there.transaction():
             self._store(there, run_id, (*_FOUND, "runs"))
 
+    def delete(self, runs: list[int], on_sql: OnSql | None = None) -> None:
+        """Delete runs there, each with all its rows."""
+        there = RemoteWarehouse(self.there, self.results, on_sql)
+        which = ", ".join(map(str, runs))
+        with there.transaction():
+            # First: a run is complete while its row is there.
+            for table in ("runs", *_MODES, *_COUNTS, *_IMAGES):
+                old = f"{there.schema}.{table} where run_id in ({which})"
+                there.execute("prune", f"delete from {old}")
+
     def _taken(self, there: RemoteWarehouse) -> int:
         """Return the largest number of a run, also of one that did not become complete."""
         tables = ("runs", "outcomes", "classes")
@@ -264,7 +283,8 @@ def open_database(
     Parameters
     ----------
     into
-        As for `Database`; or an Ibis connection to an engine of `ENGINES`, or the URL of one.
+        As for `Database`; or an Ibis connection to an engine of `ENGINES`, or the URL of one, which
+        may end in ``#`` and the name of the schema.
     schema
         Name of the schema there.
     read_only
@@ -278,7 +298,8 @@ def open_database(
     if isinstance(into, Mirror):
         return into
     if isinstance(into, str) and "://" in into:
-        return Mirror(connect(into), schema, owned=True)
+        url, _, named = into.partition("#")
+        return Mirror(connect(url), named or schema, owned=True)
     if isinstance(into, BaseBackend) and into.name != "duckdb":
         return Mirror(into, schema, owned=False)
     return Database(into, read_only=read_only)
@@ -294,12 +315,16 @@ def connect(url: str) -> BaseBackend:
         message does not hold the password.
     """
     scheme = url.partition("://")[0]
+    if scheme not in EXTRAS:
+        raise WarehouseError(
+            f"{describe(url)} is no warehouse that a search runs in.{did_you_mean(scheme, EXTRAS)} "
+            f"Known: {', '.join(f'{known}://…' for known in EXTRAS)}."
+        )
     try:
         return ibis.connect(url)
-    except ModuleNotFoundError as error:
-        extra = {"postgresql": "postgres", "pyspark": "spark"}.get(scheme, scheme)
+    except ImportError as error:
         raise WarehouseError(
-            f'{scheme} needs packages that are not here: pip install "prime-sql[{extra}]"'
+            f'{scheme} needs packages that are missing: pip install "prime-sql[{EXTRAS[scheme]}]"'
         ) from error
     except Exception as error:  # every engine has exceptions of its own
         why = first_line(error)

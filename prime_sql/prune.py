@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Hashable
 from contextlib import suppress
 from typing import Any
 
 import polars as pl
-from ibis.backends.duckdb import Backend
 
 from prime_sql import queries
 from prime_sql.errors import QueryError, WarehouseError, did_you_mean
 from prime_sql.history import series
+from prime_sql.mirror import Mirror, open_database
 from prime_sql.options import whole_number
+from prime_sql.results import Place
 from prime_sql.stored import RUN_SCHEMA, UNPUBLISHED, records
 from prime_sql.warehouse import Database, OnSql, Warehouse
 
@@ -37,7 +37,7 @@ TABLES = (
 
 
 def prune(
-    database: str | os.PathLike[str] | Backend,
+    database: Place,
     *,
     keep: int,
     job: str | None = None,
@@ -52,7 +52,7 @@ def prune(
     Parameters
     ----------
     database
-        A DuckDB file, or an Ibis DuckDB connection.
+        A DuckDB file, an Ibis DuckDB connection, or a warehouse as in `open_run`.
     keep
         How many runs of each kind stay, 1 or more. A run also stays while one that stays rests on
         its counts (`Run.refilter`). Runs that their job never published do not count, and go like
@@ -84,7 +84,7 @@ def prune(
     free lies at its end.
     """
     keep = whole_number("keep", keep)
-    opened = Database(database, read_only=dry_run)
+    opened = open_database(database, read_only=dry_run)
     try:
         if opened.is_new:
             raise WarehouseError(f"there is no database {opened.path}")
@@ -96,7 +96,7 @@ def prune(
         old = outdated(stored, keep, job)
         gone = pl.DataFrame([row for row in stored if row["run_id"] in old], schema=RUN_SCHEMA)
         if old and not dry_run:
-            _delete(opened.backend, sorted(old), on_sql)
+            _delete(opened, sorted(old), on_sql)
         return gone
     finally:
         opened.discard()
@@ -123,7 +123,11 @@ def outdated(stored: list[dict[str, Any]], keep: int, job: str | None = None) ->
     return old
 
 
-def _delete(backend: Backend, old: list[int], on_sql: OnSql | None) -> None:
+def _delete(opened: Database, old: list[int], on_sql: OnSql | None) -> None:
+    if isinstance(opened, Mirror):
+        opened.delete(old, on_sql)
+        return
+    backend = opened.backend
     warehouse = Warehouse(backend, on_sql)
     try:
         if warehouse.read_only:

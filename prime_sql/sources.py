@@ -83,7 +83,7 @@ def describe(source: Any) -> str:
     if isinstance(source, (str, os.PathLike)):
         text = os.fspath(source)
         text = re.sub(r"://[^/@]*@", "://", str(text))
-        return re.sub(r"(://[^?]*)\?.*", r"\1", text)
+        return re.sub(r"(://[^?#]*)\?[^#]*", r"\1", text)
     if isinstance(source, Table):
         try:
             return f"ibis table {source.get_name()}"

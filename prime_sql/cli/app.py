@@ -49,7 +49,12 @@ err = Console(stderr=True, highlight=False, markup=False, emoji=False)
 CLOSED_PIPE = 141  # as a shell says it of a program that SIGPIPE ended
 RESULTS = "Results"  # section of a command's help
 
-Db = Annotated[Path, typer.Argument(help="DuckDB file with the results.", metavar="DB")]
+Db = Annotated[
+    str,
+    typer.Argument(
+        help="DuckDB file with the results; or a warehouse, as URL or URL#SCHEMA.", metavar="DB"
+    ),
+]
 FormatOption = Annotated[
     Format | None,
     typer.Option(

@@ -22,6 +22,7 @@ from prime_sql.cli.app import (
     say,
 )
 from prime_sql.errors import OptionError, QueryError
+from prime_sql.sources import describe
 
 
 @app.command(
@@ -124,19 +125,24 @@ def runs(
         if job is not None:
             rows = rows.filter(pl.col("job") == job)
         of = "" if job is None else f" of job {job}"
-        why_none = f"{db} holds no run{of}."
+        why_none = f"{describe(db)} holds no run{of}."
         emit(rows, format_, output_, show=output.show_runs, why_none=why_none)
         return
     if keep is None:
         raise OptionError("--prune deletes: say how many runs stay, as in --keep 30")
-    before = db.stat().st_size if db.is_file() else 0
+    before = _size(db)
     gone = ps.prune(db, keep=keep, job=job, dry_run=dry_run)
     why_none = f"Nothing to delete: no run has {keep:,} later ones that it is compared with."
     emit(gone, format_, output_, show=output.show_runs, why_none=why_none)
     if gone.height:
         many = f"{gone.height:,} run{'' if gone.height == 1 else 's'}"
-        size = f"{before / 1e6:,.1f} MB, now {db.stat().st_size / 1e6:,.1f} MB"
-        say(f"Would delete {many}." if dry_run else f"Deleted {many}; {db} had {size}.")
+        had = f"; {db} had {before}, now {_size(db)}" if before else ""
+        say(f"Would delete {many}." if dry_run else f"Deleted {many}{had}.")
+
+
+def _size(db: str) -> str:
+    """Return the size of a file, or an empty text where it is none."""
+    return f"{Path(db).stat().st_size / 1e6:,.1f} MB" if Path(db).is_file() else ""
 
 
 @app.command(

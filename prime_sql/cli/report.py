@@ -105,7 +105,7 @@ def report(
         say(f"Wrote {output}: {modes:,} failure mode{many} of run {collected.search.run_id}.")
 
 
-def _form(file: Path | None, form: Form | None, db: Path) -> Form:
+def _form(file: Path | None, form: Form | None, db: str) -> Form:
     """Return the form of the report; checked before the work, so that none is lost."""
     if file is None:
         return form or Form.text
@@ -120,6 +120,6 @@ def _form(file: Path | None, form: Form | None, db: Path) -> Form:
         raise OptionError(f"cannot write {file}: the folder {file.parent} does not exist")
     if file.is_dir():
         raise OptionError(f"cannot write {file}: it is a folder")
-    if file.exists() and db.exists() and file.samefile(db):
+    if file.exists() and Path(db).exists() and file.samefile(db):
         raise OptionError(f"cannot write {file}: it is the database")
     return form

@@ -96,7 +96,7 @@ def _print(job: jobs.Job, finished: jobs.Finished, found: Run, file: Path, quiet
         say(f"No failure modes. {found.note or ''}".strip(), console=out)
     else:
         # A path that a variable hides is not one to copy.
-        db = None if "${" in job.shown.db else file.parent / job.shown.db
+        db = None if "${" in job.shown.db else str(file.parent / job.shown.db)
         show_summary(rank.summarize(found, rank.TOP), found, db)
     if found.validation is not None and modes:
         say(found.validation.sentence(), console=out)

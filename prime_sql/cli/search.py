@@ -52,6 +52,7 @@ from prime_sql.cli.top import Top
 from prime_sql.cli.top import show as show_summary
 from prime_sql.errors import OptionError
 from prime_sql.options import METHODS, Options
+from prime_sql.sources import describe
 
 # Sections of the help.
 UNSEEN = "Unseen data"
@@ -71,6 +72,7 @@ THRESHOLDS = ("max_tags", "min_images", "min_drop", "necessity", "min_tag_images
     prime-sql search --db prime.duckdb --from-run latest --min-drop 0.4
     prime-sql search monday.parquet monday_tags.parquet --db prime.duckdb --append
     prime-sql search predictions.parquet tags.parquet --db prime.duckdb --job nightly --fail-on new
+    prime-sql search marts.predictions marts.tags --warehouse postgres://me@host/db --schema prime
     """,
 )
 @reports_errors
@@ -178,6 +180,26 @@ def search(
             rich_help_panel=RESULTS,
         ),
     ] = None,
+    warehouse: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Search in this warehouse, in the place of --db: PREDICTIONS and TAGS are tables "
+            "there, and so are the results. postgres://…, clickhouse://…, pyspark://….",
+            rich_help_panel=RESULTS,
+            show_default=False,
+        ),
+    ] = None,
+    schema: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="The schema of --warehouse that keeps the results, made if need be; prime if left "
+            "out.",
+            rich_help_panel=RESULTS,
+            show_default=False,
+        ),
+    ] = None,
     job: Annotated[
         str | None,
         typer.Option(
@@ -251,9 +273,10 @@ def search(
         raise OptionError(f"--missed does not go with {other}")
     if missed and method != "greedy":
         raise OptionError("--missed is about a greedy search; add --method greedy")
+    place = _place(db, warehouse, schema)
     wanted = asked(fail_on, junit, summary)
     for gate in wanted.gates:
-        if gate.needs_previous and db is None:
+        if gate.needs_previous and place is None:
             raise OptionError(f"the gate {gate.text!r} is about the previous run: give --db")
         if gate.needs_validation and check is None:
             raise OptionError(
@@ -272,6 +295,8 @@ def search(
                 "gates and summaries are of one run: judge those of --models with "
                 "prime-sql gate DB --run N"
             )
+        if warehouse is not None:
+            raise OptionError("--models does not go with --warehouse: search each one with --where")
         if from_run is not None or predictions is None or tags is None:
             raise OptionError("--models searches tables: give PREDICTIONS and TAGS, no --from-run")
         with ExitStack() as opened, watched(quiet, verbose) as (on_sql, on_progress):
@@ -304,7 +329,7 @@ def search(
                     for name, value in given.items()
                     if context.get_parameter_source(name).name == "COMMANDLINE"  # type: ignore[union-attr]
                 }
-                stored = opened.enter_context(_stored_run(from_run, db, predictions, chosen))
+                stored = opened.enter_context(_stored_run(from_run, place, predictions, chosen))
                 run = stored.refilter(job=job, on_sql=on_sql, **chosen)
             elif not append and (predictions is None or tags is None):
                 raise OptionError("give PREDICTIONS and TAGS, or --from-run with --db")
@@ -313,7 +338,7 @@ def search(
                     ps.search(
                         predictions,
                         tags,
-                        into=db,
+                        into=place,
                         job=job,
                         append=append,
                         remove=remove,
@@ -328,14 +353,15 @@ def search(
         if not short or output_ is not None:
             emit(modes, None if short else format_, output_, why_none=why_none, quiet=quiet)
         if short:
-            show_summary(rank.summarize(run, top), run, db, form="--format csv")
+            shown = place and describe(place)
+            show_summary(rank.summarize(run, top), run, shown, form="--format csv")
         if missed:
             count = run.missed().to_polars().height
             say(f"The greedy search missed {count:,} of {modes.height + count:,} failure modes.")
         if run.validation is not None and modes.height and shows_table(format_, output_):
             say(run.validation.sentence(), console=out)
-        if db is not None and not quiet:
-            say(f"Run {run.run_id} is in {db}.")
+        if place is not None and not quiet:
+            say(f"Run {run.run_id} is in {describe(place)}.")
         wanted.judge(run, quiet=quiet)
 
 
@@ -354,7 +380,7 @@ def _check_append(
 
 
 def _stored_run(
-    from_run: str, db: Path | None, predictions: str | None, chosen: dict[str, Any]
+    from_run: str, db: str | None, predictions: str | None, chosen: dict[str, Any]
 ) -> ps.Run:
     if db is None or predictions is not None:
         raise OptionError("--from-run reads a stored run: give it --db, and no tables")
@@ -367,3 +393,18 @@ def _stored_run(
                 f"--{flag} changes what is counted; leave --from-run out to count again"
             )
     return ps.open_run(db, None if from_run == "latest" else int(from_run), read_only=False)
+
+
+def _place(db: Path | None, warehouse: str | None, schema: str | None) -> str | None:
+    """Return where the run is kept, as `prime_sql.open_run` takes it; None where it is not."""
+    if warehouse is None:
+        if schema is not None:
+            raise OptionError("--schema is about a --warehouse: give it, too")
+        return None if db is None else str(db)
+    if db is not None:
+        raise OptionError("--db and --warehouse are two places for one run: give one of them")
+    if "://" not in warehouse:
+        raise OptionError(
+            f"--warehouse takes a URL such as postgres://user@host/database, got {warehouse!r}"
+        )
+    return warehouse if schema is None else f"{warehouse.partition('#')[0]}#{schema}"

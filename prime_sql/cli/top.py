@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -26,6 +25,7 @@ from prime_sql.cli.app import (
     shows_table,
 )
 from prime_sql.errors import OptionError
+from prime_sql.sources import describe
 
 
 class By(StrEnum):
@@ -97,10 +97,10 @@ def top(
         if not table or output_ is not None:
             emit(summary.cover, None if table else format_, output_, why_none=why_none(opened))
         if table:
-            show(summary, opened, db)
+            show(summary, opened, describe(db))
 
 
-def show(summary: rank.Summary, run: ps.Run, db: Path | None, *, form: str = "") -> None:
+def show(summary: rank.Summary, run: ps.Run, db: str | None, *, form: str = "") -> None:
     """Print a summary, or why there is none, and how to have all failure modes."""
     if not summary.modes:
         say(why_none(run), console=out)
