@@ -12,6 +12,7 @@ import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 import ibis
@@ -97,7 +98,8 @@ class RemoteWarehouse(Warehouse):
         if not isinstance(statement, sge.Query):
             self._run(step, native)
             return []
-        return [tuple(row.values()) for row in self._rows(step, native).to_pylist()]
+        rows = self._rows(step, native).to_pylist()
+        return [tuple(map(_plain, row.values())) for row in rows]
 
     def fetch(self, step: str, sql: str) -> pa.Table:
         """Return the rows of a query in DuckDB's dialect."""
@@ -154,8 +156,8 @@ class RemoteWarehouse(Warehouse):
     def check(self, name: str, **values: Any) -> dict[str, Any]:
         """Run a query of ``queries/check/``, which returns one row; return it by column name."""
         sql = queries.find(f"check/{name}").render(**values)
-        row: dict[str, Any] = self.fetch(f"check_{name}", sql).to_pylist()[0]
-        return row
+        row = self.fetch(f"check_{name}", sql).to_pylist()[0]
+        return {column: _plain(value) for column, value in row.items()}
 
     def find(self, name: str, role: str) -> Table:
         """Return a table of the user's.
@@ -302,6 +304,13 @@ class RemoteWarehouse(Warehouse):
         self.seconds[step] = self.seconds.get(step, 0.0) + seconds
         if self.on_sql is not None:
             self.on_sql(Statement(step, native, None, seconds))
+
+
+def _plain(value: Any) -> Any:
+    """Return a sum of whole numbers, for which some engines have decimals, as a whole number."""
+    if isinstance(value, Decimal):
+        return int(value) if value == int(value) else float(value)
+    return value
 
 
 def check_engine(backend: BaseBackend) -> None:

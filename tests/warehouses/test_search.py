@@ -2,7 +2,7 @@
 
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from polars.testing import assert_frame_equal
 
 import prime_sql as ps
@@ -200,7 +200,13 @@ def test_an_odd_table_says_the_same(loaded):
         assert there.warnings == here.warnings
 
 
-@settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck))
+# Without shrinking: a search takes seconds there.
+@settings(
+    max_examples=4,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    phases=(Phase.explicit, Phase.generate),
+)
 @given(tables=some_tables(), options=some_options())
 def test_any_tables(loaded, tables, options):
     if loaded.name == "spark":
