@@ -82,15 +82,21 @@ def growing() -> dict[str, Recipe]:
 
 def main(arguments: list[str] | None = None) -> int:
     """Entry point; the exit status is 0 unless prime_sql and the reference differed or failed."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
     if options.child:
         return _child(options)
+    if options.plot_only and not options.json.exists():
+        parser.error(f"there are no numbers in {options.json}; leave --plot-only out to take them")
     if not options.plot_only:
         folder = nullcontext(options.data) if options.data else tempfile.TemporaryDirectory()
+        environment, results = _environment(options), _kept(options)
         with folder as place:
-            results = list(_results(Path(place), options, Console(stderr=True)))
-        document = {"environment": _environment(options), "results": results}
-        options.json.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+            for result in _results(Path(place), options, Console(stderr=True)):
+                results.append(result)
+                # Every time, because a run takes hours and may be stopped.
+                document = {"environment": environment, "results": results}
+                options.json.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     document = json.loads(options.json.read_text(encoding="utf-8"))
     _show(document)
     for name, svg in plots.draw(document).items():
@@ -110,7 +116,7 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         metavar="DATA",
         choices=names,
-        help=f"this data set (repeatable), of {', '.join(names)}",
+        help=f"this data set (repeatable, in this order), of {', '.join(names)}",
     )
     parser.add_argument("--tool", action="append", choices=list(TOOLS), help="(repeatable)")
     parser.add_argument("--job", action="append", choices=JOBS, help="(repeatable)")
@@ -174,14 +180,22 @@ def _results(
             yield result
 
 
+def _kept(options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Numbers of an earlier run for what is not asked for now: ratios are within one data set."""
+    asked = list(_order(options))
+    if not options.json.exists():
+        return []
+    results = json.loads(options.json.read_text(encoding="utf-8"))["results"]
+    return [r for r in results if (r["job"], r["data"]) not in asked]
+
+
 def _order(options: argparse.Namespace) -> Iterator[tuple[Job, str]]:
     """What is asked of which data: what people ask comes first, and the full enumeration last."""
-    sizes, plotted = [*RECIPES, "imagenet_x"], [*growing()]
-    every: list[tuple[Job, str]] = [(JOBS[0], name) for name in (*sizes, *plotted)]
-    every += [(JOBS[1], name) for name in sizes]
-    for job, name in every:
-        if job in (options.job or JOBS) and name in (options.only or (*sizes, *plotted)):
-            yield job, name
+    names = options.only or [*RECIPES, "imagenet_x", *growing()]
+    for job in options.job or JOBS:
+        for name in names:
+            if job == JOBS[0] or name not in growing():
+                yield job, name
 
 
 def _files(name: str, folder: Path) -> Files | None:
@@ -217,20 +231,23 @@ def _run(
     command += ["--memory", str(options.memory), "--answer", str(answer)]
     command += ["--files", str(made.predictions), str(made.tags)]
     # The limit is for the work. A process starts and imports before, and checks nothing after.
-    process = subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
     try:
-        said, complained = process.communicate(timeout=options.limit + 20)
+        ended = subprocess.run(
+            command,
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=options.limit + 20,
+            check=False,
+        )
     except subprocess.TimeoutExpired:
-        process.kill()
-        process.communicate()
         return {"state": "did not finish", "limit": options.limit}
-    if process.returncode == 0:
-        result: dict[str, Any] = json.loads(said.splitlines()[-1])
+    if ended.returncode == 0:
+        result: dict[str, Any] = json.loads(ended.stdout.splitlines()[-1])
         if result["seconds"] > options.limit:
             return {"state": "did not finish", "limit": options.limit}
         return {"state": "done"} | result
+    complained = ended.stderr
     last = (complained.strip().splitlines() or ["no message"])[-1]
     if "MemoryError" in complained or "Unable to allocate" in complained:
         return {"state": "did not finish", "memory": options.memory}
@@ -244,11 +261,12 @@ def _child(options: argparse.Namespace) -> int:
     tool.prepare()
     most = int(options.memory * 1e9)
     resource.setrlimit(resource.RLIMIT_DATA, (most, most))
-    started = time.perf_counter()
+    started, cpu_started = time.perf_counter(), time.process_time()
     found = tool.answer(data, Question(options.job[0]))
-    seconds = time.perf_counter() - started
+    seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu_started
     found.sort("class_name", "tags").write_parquet(options.answer)
-    print(json.dumps({"seconds": round(seconds, 3), "rows": found.height}))
+    measured = {"seconds": round(seconds, 3), "cpu_seconds": round(cpu_seconds, 3)}
+    print(json.dumps({**measured, "rows": found.height}))
     return 0
 
 
@@ -280,7 +298,7 @@ def _environment(options: argparse.Namespace) -> dict[str, Any]:
     return {
         "python": platform.python_version(),
         "cores": len(os.sched_getaffinity(0)),
-        "load_before": round(os.getloadavg()[2], 1),
+        "load_before": round(os.getloadavg()[0], 1),
         "limit_seconds": options.limit,
         "limit_gb": options.memory,
         "packages": packages,
