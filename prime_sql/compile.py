@@ -6,6 +6,7 @@ expression; sqlglot carries it to the dialects of other engines.
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -220,12 +221,19 @@ def _steps(options: Options, tables: dict[str, str], dialect: str) -> Iterator[t
         yield step("search/counts", f"counts_{size}", size=size)
     yield step("search/tag_names", **absent)
     yield step("search/tag_sets", max_tags=options.max_tags, largest=LARGEST_MAX_TAGS)
+    # A mode has the mode_id of a search, which quotes no columns.
+    unquoted = dataclasses.replace(
+        options,
+        label=_bare(options.label),
+        prediction=_bare(options.prediction),
+        group_by=tuple(map(_bare, options.group_by)),
+    )
     yield step(
         "search/failure_modes",
         min_images=options.min_images,
         min_drop=options.min_drop,
         necessity=[options.necessity_of(size) for size in range(1, LARGEST_MAX_TAGS + 1)],
-        grouping=grouping(options),
+        grouping=grouping(unquoted),
         largest=LARGEST_MAX_TAGS,
     )
 
@@ -272,10 +280,15 @@ def _table(text: str, dialect: str) -> _Table:
     return _Table(table.sql("duckdb"), table.name)
 
 
+def _bare(name: str) -> str:
+    """Take off the quotes in which a user may write a column, to have it quoted."""
+    return name[1:-1] if len(name) > 1 and name[0] == name[-1] == '"' else name
+
+
 def _column(name: str) -> str:
     """Quote a column where it is no plain name: engines differ in how they fold those."""
-    if len(name) > 1 and name[0] == name[-1] == '"':
-        name = name[1:-1]
+    if name != _bare(name):
+        name = _bare(name)
     elif _PLAIN.fullmatch(name):
         return name
     return queries.identifier(name)

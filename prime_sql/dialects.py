@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import re
 
+import ibis.backends.sql.dialects  # noqa: F401  # teaches sqlglot DataFusion's
 import sqlglot
 import sqlglot.expressions as sge
 from sqlglot.tokens import TokenType
@@ -23,6 +24,7 @@ DIALECTS = (
     "trino",
     "redshift",
     "clickhouse",
+    "datafusion",
 )
 
 # How a script keeps the answer of a step for others: in a temporary table where there is such.
@@ -42,7 +44,7 @@ KEEP = {
     "trino": ("create table NAME as\nSQL",),
     "redshift": ("create temporary table NAME as\nSQL", "analyze NAME"),
     "clickhouse": ("create or replace temporary table NAME as\nSQL",),
-    "datafusion": ("create or replace table NAME as\nSQL",),
+    "datafusion": ("create or replace table NAME as\nSQL",),  # in memory, as all of its own
 }
 # There a script that runs again in the session finds its tables gone.
 CLEAR = ("trino", "redshift")

@@ -182,6 +182,7 @@ NATIVE = {
     "trino": "regexp_like(split, 'te.*') and d > date_add('day', -7, current_date)",
     "redshift": "dateadd(day, -7, getdate()) < d",
     "clickhouse": "toYYYYMM(d) = 202401 and match(split, 'te.*')",
+    "datafusion": "split ~* 'TEST' and d > now() - interval '7 days'",
 }
 
 

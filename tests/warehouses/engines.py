@@ -22,6 +22,7 @@ from typing import Any
 
 import ibis
 import polars as pl
+import sqlglot
 
 from prime_sql import queries
 
@@ -114,7 +115,8 @@ class ClickHouse(Engine):
         return name
 
     def ask(self, statement: str) -> pl.DataFrame | None:
-        if statement.lstrip().lower().startswith(("select", "with", "--")):
+        first = sqlglot.tokenize(statement, read=self.dialect)[0].text.lower()
+        if first in ("select", "with"):
             settings = {"output_format_arrow_string_as_string": 1}
             return pl.from_arrow(self.con.con.query_arrow(statement, settings=settings))
         self.con.con.command(statement)
