@@ -37,8 +37,18 @@ KEEP = {
         "create temporary table NAME as\nSQL",
         "analyze NAME",
     ),
-    "spark": ("create or replace temporary view NAME as\nSQL", "cache table NAME"),
-    "databricks": ("create or replace temporary view NAME as\nSQL", "cache table NAME"),
+    "spark": (
+        # Or the rows of an earlier run of the session would be read again.
+        "uncache table if exists NAME",
+        "create or replace temporary view NAME as\nSQL",
+        "cache table NAME",
+    ),
+    "databricks": (
+        # Or the rows of an earlier run of the session would be read again.
+        "uncache table if exists NAME",
+        "create or replace temporary view NAME as\nSQL",
+        "cache table NAME",
+    ),
     "snowflake": ("create or replace temporary table NAME as\nSQL",),
     "bigquery": ("create or replace temp table NAME as\nSQL",),
     "trino": ("create table NAME as\nSQL",),

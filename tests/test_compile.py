@@ -164,7 +164,7 @@ def test_a_script_keeps_every_step_before_it_is_read(dialect):
     assert made[-1] == "prime_sql_failure_modes"
     assert answers == 1
     # Nothing of the user's is hidden, replaced or dropped.
-    changed = re.findall(r"(?:^|\n)(?:create|drop|analyze|cache) .*", text)
+    changed = re.findall(r"(?:^|\n)(?:create|drop|analyze|cache|uncache) .*", text)
     assert len(changed) >= len(made)
     for line in changed:
         assert re.search(r" (pg_temp\.)?prime_sql_\w+(;| as|$)", line), line

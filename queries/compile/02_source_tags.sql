@@ -9,9 +9,10 @@
 select
     cast(g.{{ image_id }} as varchar) as image_id,
     case
-        when trim(replace(replace(replace(
-            cast(g.{{ tag }} as varchar), chr(9), ' '
-        ), chr(10), ' '), chr(13), ' ')) <> '' then cast(g.{{ tag }} as varchar)
+        -- Not trim: some engines take more than a space away.
+        when replace(replace(replace(replace(
+            cast(g.{{ tag }} as varchar), chr(9), ''
+        ), chr(10), ''), chr(13), ''), ' ', '') <> '' then cast(g.{{ tag }} as varchar)
     end as tag
 from {{ table }} as g
 {% if min_score is not none %}

@@ -126,8 +126,7 @@ class ClickHouse(Engine):
 class DataFusion(Engine):
     def ask(self, statement: str) -> pl.DataFrame | None:
         rows = self.con.con.sql(statement)
-        batches = rows.collect()
-        return pl.from_arrow(rows.to_arrow_table()) if batches and rows.schema().names else None
+        return pl.from_arrow(rows.to_arrow_table()) if rows.schema().names else None
 
 
 # Starting and stopping ----------------------------------------------------------------------------
