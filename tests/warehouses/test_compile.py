@@ -20,14 +20,25 @@ pytestmark = pytest.mark.filterwarnings("ignore::prime_sql.InputWarning")
 EMOJI = Path(__file__).parent.parent.parent / "examples" / "emoji"
 
 
+def forms_of(engine, **options):
+    """Which forms to run: some engines work out a common table expression anew where it is read.
+
+    One SELECT that reads many takes minutes there, as the README says.
+    """
+    few = options["max_tags"] + 2 * options.get("max_absent", 0) <= 2
+    return FORMS if few or engine.name in ("duckdb", "postgres") else ["script"]
+
+
 TABLES = ("marts.predictions", "marts.tags")
 FORMS = {"select": False, "script": True}
 
 
-def check(engine, wanted, names=TABLES, forms=FORMS, **options):
+def check(engine, wanted, names=TABLES, **options):
     """Run what is compiled for the engine, as it is; compare its rows, and their order."""
-    for script in (FORMS[form] for form in forms):
-        answer = engine.run(ps.compile(*names, dialect=engine.dialect, script=script, **options))
+    for form in forms_of(engine, **options):
+        answer = engine.run(
+            ps.compile(*names, dialect=engine.dialect, script=FORMS[form], **options)
+        )
         assert answer.columns == wanted.columns
         for name, dtype in wanted.schema.items():
             found = answer.schema[name]  # as wide as an engine likes, but of the same kind
@@ -138,11 +149,10 @@ def test_odd_names_and_tags(engine):
     quoted = {name: f'"{column}"' for name, column in columns.items()}
     options = {"min_images": 3, "min_drop": 0.1, "max_tags": 2}
     grouped = {"group_by": ("Label", 'k"`\\ü'), "max_absent": 1}
-    # As one SELECT the second takes minutes where an engine works out each step anew.
-    for more, forms in (({}, FORMS), (grouped, ["script"])):
+    for more in ({}, grouped):
         wanted = search(predictions, tags, **{**columns, **options, **more})
         assert wanted.height > 50
-        check(engine, wanted, names, forms, **{**quoted, **options, **more})
+        check(engine, wanted, names, **{**quoted, **options, **more})
 
 
 def test_scores(engine, small):
@@ -176,7 +186,7 @@ def test_no_failure_mode(engine, small):
     check(engine, wanted, **options)
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck))
 @given(tables=some_tables(), options=some_options())
 def test_any_tables(engine, tables, options):
     predictions = pl.DataFrame(tables[0], schema=["image_id", "label", "prediction"], orient="row")
