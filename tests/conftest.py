@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -11,6 +12,29 @@ from hypothesis import settings
 settings.register_profile("ci", derandomize=True, print_blob=True)
 if os.environ.get("CI"):
     settings.load_profile("ci")
+
+# Files that take longest, which start first where several processes share the tests: at the end of
+# all, one alone would be at work. Those after them come in the order of their names.
+LONGEST = (
+    "vision/test_emoji.py",
+    "test_readme.py",
+    "test_imagenet_x.py",
+    "test_wheel.py",
+    "test_job.py",
+    "test_history.py",
+    "test_cli.py",
+    "test_search.py",
+    "test_report.py",
+    "vision/test_classifiers.py",
+    "vision/test_tag.py",
+)
+
+
+def pytest_collection_modifyitems(items):
+    here = Path(__file__).parent
+    rank = {here / name: place for place, name in enumerate(LONGEST)}
+    assert all(path.exists() for path in rank)
+    items.sort(key=lambda item: rank.get(item.path, len(rank)))
 
 
 @pytest.fixture
