@@ -41,7 +41,8 @@ def caption(points: list[dict[str, Any]], title: str) -> str:
         own = sorted((p["x"], p["seconds"]) for p in points if p["tool"] == tool)
         if own:
             (first, least), (last, most) = own[0], own[-1]
-            said.append(f"{tool} {least:.3g} s at {first:,} and {most:.3g} s at {last:,}")
+            more = f" and {most:.3g} s at {last:,}" if last > first else ""
+            said.append(f"{tool} {least:.3g} s at {first:,}{more}")
     return f"Seconds of a search against {title}, both on log scales: {'; '.join(said)}."
 
 
