@@ -365,7 +365,8 @@ class _Images:
             self._check()
         setting = self.spark.conf.get(_ROWS_SETTING)
         # A batch of Spark's size would hold gigabytes of pictures.
-        self.spark.conf.set(_ROWS_SETTING, str(min(int(setting or ROWS), ROWS)))
+        rows = int(setting or 0)
+        self.spark.conf.set(_ROWS_SETTING, str(rows if 0 < rows < ROWS else ROWS))
         self._closing.callback(self.spark.conf.set, _ROWS_SETTING, setting)
         self._view("images", self._images)
         return self
