@@ -20,13 +20,13 @@ wanted as (
     union all
 
     select
-        mode_id,
-        class_name,
+        t.mode_id as mode_id,
+        t.class_name as class_name,
         cast(null as varchar) as tag,
         1 as present
-    from mode_tags
-    group by mode_id, class_name
-    having sum(present) = 0
+    from mode_tags as t
+    group by t.mode_id, t.class_name
+    having sum(t.present) = 0
 )
 
 select
