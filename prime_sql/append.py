@@ -21,7 +21,7 @@ from ibis.backends.duckdb import Backend
 from prime_sql import counting, inputs
 from prime_sql.errors import InputError, OptionError, StoredCountsError, shorten
 from prime_sql.inputs import Inputs
-from prime_sql.options import LARGEST_MAX_TAGS, Options
+from prime_sql.options import Options
 from prime_sql.publish import Record, publish
 from prime_sql.results import Run
 from prime_sql.sources import describe, reading
@@ -277,9 +277,7 @@ def _add(
             warehouse.create(counts, f"select * from passing_{size}")
         steps.end(warehouse.execute(counts, f"select count(*) from {counts}")[0][0])
     steps.start("accuracies")
-    loaded.rows["tag_sets"] = counting.step(
-        warehouse, "tag_sets", max_tags=options.max_tags, largest=LARGEST_MAX_TAGS
-    )
+    loaded.rows["tag_sets"] = counting.tag_sets(warehouse, options.max_tags)
     steps.end(loaded.rows["tag_sets"])
 
 

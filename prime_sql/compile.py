@@ -220,7 +220,7 @@ def _steps(options: Options, tables: dict[str, str], dialect: str) -> Iterator[t
         yield step("search/members", f"members_{size}", size=size)
         yield step("search/counts", f"counts_{size}", size=size)
     yield step("search/tag_names", **absent)
-    yield step("search/tag_sets", max_tags=options.max_tags, largest=LARGEST_MAX_TAGS)
+    yield step("search/tag_sets", sizes=range(1, options.max_tags + 1), largest=LARGEST_MAX_TAGS)
     # A mode has the mode_id of a search, which quotes no columns.
     unquoted = dataclasses.replace(
         options,

@@ -6,17 +6,25 @@ other errors (chance, success modes). The files are ``queries/search/09`` to ``1
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from prime_sql import queries
+from prime_sql.options import LARGEST_MAX_TAGS
 from prime_sql.warehouse import Warehouse
 
 # Bit strings of the DuckDB plan, by measurement: how many bits the longest may have, and how many
 # bytes all those of single tags together.
 _LONGEST = 65_536
 _MOST_BYTES = 500_000_000
+# How much of the engine's memory a group of classes may take by the estimate. The rest is for what
+# is between two steps, and for what the estimate leaves out.
+_SHARE = 0.25
+# What a counted set takes in a hash table, with its tags.
+_COUNT_BYTES = 64
 
 
 def step(
@@ -44,60 +52,151 @@ def count_tag_sets(
 ) -> int:
     """Count the tag sets that have enough errors.
 
+    Classes have no tag set in common. So they are counted in groups, one after the other, each
+    small enough for the memory that the engine has; most often one group holds all.
+
     Parameters
     ----------
     warehouse
         A session with ``classes`` (class_id, images, errors, min_errors) and ``tagged`` (class_id,
-        tag_id, image_no with the errors first, error). Relations ``candidates_1`` …, ``members_1``
-        … and ``counts_1`` … are made in it.
+        tag_id, image_no with the errors first, error). Relations ``counts_1`` … are made in it, and
+        others that are of use here only.
     max_tags
         Tags in the largest set.
     max_absent, last_tag
         How many of them may be absent ones, which have a tag_id beyond `last_tag`.
     accuracies
-        Whether ``counts_1`` … are wanted, with the images of each set, or the candidates suffice.
+        Whether ``counts_1`` … are wanted, with the images of each set, or their number suffices.
     greedy
         Count only what grows from the least accurate sets: how many of each size and class, and
         the fewest images of a failure mode. None counts all.
     on_size
-        Called with a size before it is counted, and with the number of its sets after it.
+        Called with a size before it is counted, and with the number of its sets after it, once
+        they are those of all groups.
 
     Returns
     -------
     int
         How many tag sets there are.
     """
-    plans, total = warehouse.plans, 0
-    widths: dict[str, Any] = {}
     tell = on_size or (lambda size, count: None)
-    for size in range(1, max_tags + 1):
-        tell(size, None)
-        if size == 1 or greedy is None:
-            survivors = _step(
+    tell(1, None)
+    absent: dict[str, Any] = {"max_absent": max_absent, "last_tag": last_tag}
+    survivors = step(warehouse, "candidates", "candidates_1", size=1, **absent)
+    groups = _groups(warehouse)
+    split = len(groups) > 1
+    if split:
+        step(warehouse, "all_candidates")
+        step(warehouse, "tagged_by_class", "tagged")
+    found: Counter[int] = Counter()
+    for group in groups:
+        if split:
+            survivors = step(
                 warehouse,
-                plans,
-                "candidates",
-                f"candidates_{size}",
-                max_absent=max_absent,
-                last_tag=last_tag,
-                size=size,
+                "group_candidates",
+                "candidates_1",
+                first_class=group.first,
+                last_class=group.last,
             )
-        else:
+        sizes = _count_group(
+            warehouse, group, survivors, max_tags, absent, accuracies, greedy, group is groups[0]
+        )
+        for size, count in sizes:
+            if count is None:
+                tell(size, None)
+            else:
+                found[size] += count
+                if group is groups[-1]:
+                    tell(size, found[size])
+    if split:
+        warehouse.drop("all_candidates")
+    return found.total()
+
+
+def _count_group(
+    warehouse: Warehouse,
+    group: Group,
+    survivors: int,
+    max_tags: int,
+    absent: dict[str, Any],
+    accuracies: bool,
+    greedy: tuple[int, int] | None,
+    first: bool,
+) -> Iterator[tuple[int, int | None]]:
+    """Count the sets that grow from ``candidates_1``; yield each size before and after it."""
+    plans, widths = _bit_strings(warehouse, group, survivors)
+    for size in range(1, max_tags + 1):
+        yield size, None
+        if size > 1 and greedy is None:
+            survivors = _step(
+                warehouse, plans, "candidates", f"candidates_{size}", size=size, **absent
+            )
+        elif size > 1:
+            assert greedy is not None
             if size == 2:
-                sizes = _grow(warehouse, max_tags, max_absent, last_tag, *greedy)
+                sizes = _grow(
+                    warehouse, max_tags, absent["max_absent"], absent["last_tag"], *greedy
+                )
             survivors = sizes[size]
-        if size == 1 and plans is not None:
-            plans, widths = _bit_strings(warehouse, plans, survivors)
         # The members of the largest sets are read once: not worth storing.
         once = size == max_tags > 1
         _step(warehouse, plans, "members", f"members_{size}", view=once, size=size, **widths)
         if accuracies:
-            _step(warehouse, plans, "counts", f"counts_{size}", size=size)
+            _step(warehouse, plans, "counts", f"counts_{size}", add=not first, size=size)
         if size > 2:
             warehouse.drop(f"members_{size - 1}")
-        total += survivors
-        tell(size, survivors)
+        yield size, survivors
+
+
+def tag_sets(warehouse: Warehouse, max_tags: int) -> int:
+    """Make ``tag_sets`` from ``counts_1`` … and ``tag_names``; return how many there are."""
+    sizes = range(1, max_tags + 1)
+    parts = [[*sizes]]
+    memory = warehouse.memory
+    if memory is not None:
+        # Each size joins tables of its own. Where memory is short, one follows the other.
+        counts = "select sum(estimated_size) from duckdb_tables() where table_name in "
+        names = ", ".join(f"'counts_{size}'" for size in sizes)
+        rows = warehouse.execute("tag_sets", f"{counts}({names})")[0][0]
+        if rows * _COUNT_BYTES * max_tags > memory * _SHARE:
+            parts = [[size] for size in sizes]
+    total = 0
+    for part in parts:
+        total += _step(
+            warehouse,
+            warehouse.plans,
+            "tag_sets",
+            add=part is not parts[0],
+            sizes=part,
+            largest=LARGEST_MAX_TAGS,
+        )
     return total
+
+
+@dataclass(frozen=True)
+class Group:
+    """Classes that are counted together: their numbers, and their share of the estimate."""
+
+    first: int
+    last: int
+    bytes: int
+
+
+def _groups(warehouse: Warehouse) -> list[Group]:
+    """Return the classes of ``candidates_1`` in groups that fit into memory, by an estimate."""
+    everything = Group(0, 2**31 - 1, 0)
+    memory = warehouse.memory
+    if memory is None:
+        return [everything]
+    work = queries.find("search/work", warehouse.plans).render(warehouse.dialect)
+    groups: list[Group] = []
+    for number, size in warehouse.execute("work", work):
+        last = groups[-1] if groups else None
+        if last is not None and last.bytes + size <= memory * _SHARE:
+            groups[-1] = Group(last.first, number, last.bytes + size)
+        else:
+            groups.append(Group(number, number, size))
+    return groups if len(groups) > 1 else [everything]
 
 
 def _grow(
@@ -136,23 +235,30 @@ def _step(
     *,
     folder: str = "search",
     view: bool = False,
+    add: bool = False,
     **values: Any,
 ) -> int:
     sql = queries.find(f"{folder}/{name}", plans).render(warehouse.dialect, **values)
+    if add:
+        return warehouse.append(relation or name, sql)
     return warehouse.create(relation or name, sql, view=view)
 
 
 def _bit_strings(
-    warehouse: Warehouse, plans: str, frequent: int
-) -> tuple[str | None, dict[str, int]]:
+    warehouse: Warehouse, group: Group, frequent: int
+) -> tuple[str | None, dict[str, Any]]:
     """Return the plan for bit strings and their lengths, or that for rows where they are too long.
 
-    Bit strings have one length for all classes. They pay while a tag set has an image in every few
-    bits; with one huge class they are mostly zeros, and so is the padding of all others.
+    Bit strings have one length for all classes of a group. They pay while a tag set has an image in
+    every few bits; with one huge class they are mostly zeros, and so is the padding of all others.
     """
+    if warehouse.plans is None:
+        return None, {}
     errors, right = warehouse.execute(
-        "members_1", "select max(errors), max(images - errors) from classes"
+        "members_1",
+        "select coalesce(max(errors), 0), coalesce(max(images - errors), 0) from classes "
+        f"where class_id between {group.first} and {group.last}",
     )[0]
     if max(errors, right) > _LONGEST or frequent * (errors + right) / 8 > _MOST_BYTES:
         return None, {}
-    return plans, {"most_errors": max(errors, 1), "most_right": max(right, 1)}
+    return warehouse.plans, {"most_errors": max(errors, 1), "most_right": max(right, 1)}

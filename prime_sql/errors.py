@@ -30,6 +30,10 @@ class WarehouseError(PrimeSqlError, RuntimeError):
     """The database cannot be opened, or it refused a statement."""
 
 
+class LimitError(WarehouseError):
+    """Memory or the disk for temporary files is not enough for the work."""
+
+
 class InstallError(PrimeSqlError, ImportError):
     """A package of an extra is not installed."""
 

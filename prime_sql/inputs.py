@@ -16,7 +16,14 @@ import sqlglot.expressions as sge
 from ibis.expr.types import Column, Table
 
 from prime_sql import queries
-from prime_sql.errors import InputError, OptionError, WarehouseError, did_you_mean, shorten
+from prime_sql.errors import (
+    InputError,
+    LimitError,
+    OptionError,
+    WarehouseError,
+    did_you_mean,
+    shorten,
+)
 from prime_sql.options import Options
 from prime_sql.sources import Source, Wanted, describe, kind_of, open_source
 from prime_sql.warehouse import Warehouse, first_line
@@ -270,6 +277,8 @@ def _load_predictions(
     verbatim = {f"verbatim_{name}": condition for name, condition in written.items()}
     try:
         inputs.rows["predictions"] = warehouse.create("predictions", sql, verbatim=verbatim)
+    except LimitError:
+        raise
     except WarehouseError as error:
         # All other columns are only cast to text, so that it must be a condition.
         given = " or ".join(written)

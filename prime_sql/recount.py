@@ -136,7 +136,7 @@ def failure_modes(
         greedy=None if exhaustive else options.greedy,
     )
     counting.step(warehouse, "tag_names", max_absent=options.max_absent, last_tag=last_tag)
-    counting.step(warehouse, "tag_sets", max_tags=options.max_tags, largest=LARGEST_MAX_TAGS)
+    counting.tag_sets(warehouse, options.max_tags)
     return counting.step(
         warehouse,
         "failure_modes",

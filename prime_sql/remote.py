@@ -87,6 +87,11 @@ class RemoteWarehouse(Warehouse):
         return False
 
     @property
+    def memory(self) -> int | None:
+        """Not known: the engine sees to it itself."""
+        return None
+
+    @property
     def schema(self) -> str:
         """The schema of the results, quoted."""
         return queries.identifier(self._results)

@@ -7,6 +7,7 @@ What each step computes stands in ``queries/search/``; the definition of a failu
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -15,10 +16,11 @@ from typing import Any
 from ibis.backends import BaseBackend
 
 from prime_sql import append as appends
-from prime_sql import counting, inputs, validate
+from prime_sql import counting, inputs, limits, validate
 from prime_sql.counting import count_tag_sets
 from prime_sql.errors import OptionError, StoredCountsError
 from prime_sql.inputs import Inputs
+from prime_sql.limits import NO_LIMITS, Limits
 from prime_sql.mirror import SCHEMA, Mirror, open_database
 from prime_sql.options import LARGEST_MAX_TAGS, Options
 from prime_sql.publish import Record, publish
@@ -87,6 +89,8 @@ def search(
     job: str | None = None,
     append: bool = False,
     remove: Any = None,
+    memory_limit: str | None = None,
+    temp_dir: str | os.PathLike[str] | None = None,
     on_sql: OnSql | None = None,
     on_progress: OnProgress | None = None,
 ) -> Run:
@@ -130,6 +134,11 @@ def search(
         as a search of everything, but only what is new is counted. See `Run.append`.
     remove
         With `append`, a table whose `image_id` column names images that are no longer to count.
+    memory_limit
+        What the process should take at most, about: ``500MB``, ``2GiB`` or ``75%`` of the memory
+        there is. The database keeps to it while it is open; a connection of yours, in the search.
+    temp_dir
+        A folder for what does not fit; beside the database if left out.
     on_sql
         Called with a `Statement` after every statement.
     on_progress
@@ -147,7 +156,8 @@ def search(
     InputError
         When a table is missing or breaks the definition of its columns; nothing is written.
     WarehouseError
-        When the database cannot be opened, or refuses a statement; nothing is written.
+        When the database cannot be opened, or refuses a statement; nothing is written. A
+        `LimitError` when memory or a disk is not enough.
 
     Examples
     --------
@@ -184,6 +194,7 @@ def search(
         wide=wide,
     )
     _check_job(job)
+    allowed = Limits.of(memory_limit, temp_dir)
     record = Record(job=job)
     if append:
         work = appends.appending(predictions, tags, remove, options, record)
@@ -191,7 +202,9 @@ def search(
         raise OptionError("remove names images of an earlier run: it goes with append")
     else:
         work = _searching(predictions, tags, options, record)
-    return _run(into, on_sql, on_progress, _step_count(options), work, schema=schema)
+    return _run(
+        into, on_sql, on_progress, _step_count(options), work, schema=schema, allowed=allowed
+    )
 
 
 def search_with(
@@ -203,6 +216,7 @@ def search_with(
     record: Record,
     min_unseen_images: int = validate.MIN_UNSEEN_IMAGES,
     tolerance: float = validate.TOLERANCE,
+    allowed: Limits = NO_LIMITS,
     on_sql: OnSql | None = None,
     on_progress: OnProgress | None = None,
 ) -> Run:
@@ -214,9 +228,11 @@ def search_with(
         What is stored of the run beside what it finds.
     min_unseen_images, tolerance
         Of the check on the part `options.check`; see `Run.validate`.
+    allowed
+        Memory, and where temporary files go.
     """
     work = _searching(predictions, tags, options, record, min_unseen_images, tolerance)
-    return _run(into, on_sql, on_progress, _step_count(options), work)
+    return _run(into, on_sql, on_progress, _step_count(options), work, allowed=allowed)
 
 
 def _searching(
@@ -329,23 +345,32 @@ def _run(
     work: Work,
     path: Any = None,
     schema: str = SCHEMA,
+    allowed: Limits = NO_LIMITS,
 ) -> Run:
     """Open the database, do the work in a session of its own, and keep it whole or not at all."""
     database = open_database(into, schema=schema)
     mirror = database if isinstance(database, Mirror) else None
     owned = database.owned and database is not into
     try:
-        warehouse = Warehouse(database.backend, on_sql)
-        counted_in = database.counting(warehouse, on_sql)
-        try:
-            warehouse.check_writable()
-            is_made(database.backend)  # or it was made by another version: before the work
-            run_id = work(database, counted_in, warehouse, Steps(on_progress, step_count))
-        finally:
-            if counted_in is not warehouse:
-                counted_in.close()
-            warehouse.close()
+        if mirror is not None and allowed != NO_LIMITS:
+            raise OptionError(
+                "memory_limit and temp_dir are settings of DuckDB; another engine has its own"
+            )
+        with limits.held(database.backend, allowed, owned=owned):
+            warehouse = Warehouse(database.backend, on_sql)
+            counted_in = database.counting(warehouse, on_sql)
+            try:
+                warehouse.check_writable()
+                is_made(database.backend)  # or it was made by another version: before the work
+                run_id = work(database, counted_in, warehouse, Steps(on_progress, step_count))
+            finally:
+                if counted_in is not warehouse:
+                    counted_in.close()
+                warehouse.close()
+        opened = database.backend
         backend = database.publish()
+        if backend is not opened:  # a new file took its name
+            limits.apply(backend, allowed)
         return Run(backend, run_id, path=path or database.path, owned=owned, mirror=mirror)
     except BaseException:
         if owned:
@@ -422,7 +447,7 @@ def _count(options: Options, loaded: Inputs, warehouse: Warehouse, steps: Steps)
 
     steps.start("accuracies")
     step("tag_names", max_absent=options.max_absent, last_tag=loaded.rows["tags"])
-    loaded.rows["tag_sets"] = step("tag_sets", max_tags=options.max_tags, largest=LARGEST_MAX_TAGS)
+    loaded.rows["tag_sets"] = counting.tag_sets(warehouse, options.max_tags)
     steps.end(loaded.rows["tag_sets"])
 
 

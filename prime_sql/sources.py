@@ -19,7 +19,7 @@ import polars as pl
 import pyarrow as pa
 from ibis.expr.types import Table
 
-from prime_sql.errors import InputError, PrimeSqlError, WarehouseError, did_you_mean
+from prime_sql.errors import InputError, LimitError, PrimeSqlError, WarehouseError, did_you_mean
 from prime_sql.options import Options
 from prime_sql.remote import RemoteWarehouse
 from prime_sql.warehouse import Warehouse, attach
@@ -142,6 +142,8 @@ def reading(role: str, name: str) -> Iterator[None]:
     """Blame a source that the step reads where it lies, and whose data turn out to be damaged."""
     try:
         yield
+    except LimitError:
+        raise
     except WarehouseError as error:
         cause = error.__cause__
         if isinstance(cause, duckdb.InvalidInputException | duckdb.IOException):

@@ -22,7 +22,7 @@ from ibis.backends import BaseBackend
 from ibis.backends.duckdb import Backend
 from ibis.expr.types import Table
 
-from prime_sql import output, queries
+from prime_sql import limits, output, queries
 from prime_sql.errors import PrimeSqlError, WarehouseError
 
 Destination: TypeAlias = "str | os.PathLike[str] | Backend | None"
@@ -98,6 +98,11 @@ class Warehouse:
                 "with open_run(…, read_only=False), or without read_only where it was connected"
             )
 
+    @property
+    def memory(self) -> int | None:
+        """The bytes that the engine allows itself, or None where that is not known."""
+        return limits.engine_memory(self.backend.con)
+
     @cached_property
     def schema(self) -> str:
         """The schema of the results, quoted, with its catalog.
@@ -119,7 +124,8 @@ class Warehouse:
             cursor = self.backend.raw_sql(sql)
             rows = cast("list[tuple[Any, ...]]", cursor.fetchall())
         except duckdb.Error as error:
-            raise WarehouseError(
+            short = limits.explain(error, step)
+            raise short or WarehouseError(
                 f"step {step} failed: {error}\n\nSQL of the step:\n{sql}"
             ) from error
         seconds = time.perf_counter() - start
@@ -152,10 +158,20 @@ class Warehouse:
         rows = self.execute(name, f"create or replace temp {kind} {name} as\n{select}")
         return 0 if view else int(rows[0][0])
 
+    def append(self, name: str, select: str) -> int:
+        """Add `select` to the temporary table `name`; return its rows."""
+        return int(self.execute(name, f"insert into {name}\n{select}")[0][0])
+
     def create_from(self, name: str, table: Table) -> Table:
         """Copy an Ibis table of this session, or one over a frame, into the temporary `name`."""
         start = time.perf_counter()
-        copy = self.backend.create_table(name, obj=table, temp=True)
+        try:
+            copy = self.backend.create_table(name, obj=table, temp=True)
+        except duckdb.Error as error:
+            short = limits.explain(error, name)
+            if short is None:
+                raise
+            raise short from error
         seconds = time.perf_counter() - start
         self.seconds[name] = self.seconds.get(name, 0.0) + seconds
         if self.on_sql is not None:

@@ -363,6 +363,8 @@ def test_search_has_a_flag_for_every_option_with_its_default():
         "models",
         "missed",
         "model",
+        "memory_limit",
+        "temp_dir",
         "fail_on",
         "junit",
         "summary",

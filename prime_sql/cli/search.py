@@ -57,6 +57,7 @@ from prime_sql.sources import describe
 # Sections of the help.
 UNSEEN = "Unseen data"
 MODELS = "Several models"
+RESOURCES = "Memory and disk"
 
 # What --from-run can change; everything else decides what was counted.
 THRESHOLDS = ("max_tags", "min_images", "min_drop", "necessity", "min_tag_images", "max_q")
@@ -253,6 +254,25 @@ def search(
             rich_help_panel=MODELS,
         ),
     ] = "model",
+    memory_limit: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SIZE",
+            help="What the process should take at most, about: 500MB, 2GiB, or 75% of the memory "
+            "there is.",
+            rich_help_panel=RESOURCES,
+            show_default=False,
+        ),
+    ] = None,
+    temp_dir: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Where to keep what does not fit; beside the database if left out.",
+            rich_help_panel=RESOURCES,
+            show_default=False,
+        ),
+    ] = None,
     fail_on: FailOn = None,
     junit: Junit = None,
     summary: Summary = None,
@@ -310,6 +330,8 @@ def search(
                         tags,
                         into=db,
                         job=job,
+                        memory_limit=memory_limit,
+                        temp_dir=temp_dir,
                         on_sql=on_sql,
                         on_progress=on_progress,
                         **one,
@@ -324,6 +346,11 @@ def search(
     with ExitStack() as opened:
         with watched(quiet, verbose) as (on_sql, on_progress):
             if from_run is not None:
+                if memory_limit is not None or temp_dir is not None:
+                    raise OptionError(
+                        "--memory-limit and --temp-dir are for counting, and --from-run counts "
+                        "nothing; leave them out"
+                    )
                 chosen = {
                     name: value
                     for name, value in given.items()
@@ -342,6 +369,8 @@ def search(
                         job=job,
                         append=append,
                         remove=remove,
+                        memory_limit=memory_limit,
+                        temp_dir=temp_dir,
                         on_sql=on_sql,
                         on_progress=on_progress,
                         **given,

@@ -1,11 +1,11 @@
 -- How accurate is the model on each counted tag set, and how necessary is each of its tags?
--- reads: counts_1 ... counts_max_tags, classes, tag_names
--- parameter max_tags: tags in the largest set
+-- reads: counts_1 ... counts_size, classes, tag_names
+-- parameter sizes: the numbers of tags in a set
 -- parameter largest: how many tag columns to return
 -- returns: class_name, tags ("black + branch + not water", sorted, absent ones last), tag_count, tag_1 ... tag_6 (null beyond
 --    tag_count), images, errors, accuracy, necessity_margin (by how much accuracy rises at least
 --    when one tag is left out); one row for each counted tag set
-{% for size in range(1, max_tags + 1) %}
+{% for size in sizes %}
 {% set tags = range(1, size + 1) %}
 {% if not loop.first %}
 

@@ -215,6 +215,31 @@ where t.error = 1
 group by t.class_id, t.tag_id, c.min_errors
 having count(*) >= c.min_errors
 
+-- work
+with sized as (
+    select
+        s.class_id as class_id,
+        c.images as images,
+        count(*) as tags,
+        sum(s.errors) as tagged_errors,
+        -- Pairs of tags that an error carries: it takes them in groups, so up to twice as many as
+        -- where each has the same number of tags.
+        least(
+            cast(count(*) as double) * (count(*) - 1) / 2,
+            cast(sum(s.errors) as double) * sum(s.errors) / c.errors
+        ) as pairs
+    from candidates_1 as s
+    inner join classes as c on c.class_id = s.class_id
+    group by s.class_id, c.images, c.errors
+)
+
+select
+    class_id,
+    -- Rows of a hash table, those of its groups, and the bits of each tag, read and written.
+    cast(tagged_errors * 32 + pairs * 96 + cast(tags as double) * images / 4 as bigint) as bytes
+from sized
+order by class_id
+
 -- members_1
 create or replace temp table members_1 as
 select
@@ -241,6 +266,9 @@ group by
 create or replace temp table tag_names as
 select tag_id, tag as name, tag, 1 as present
 from vocabulary
+
+-- tag_sets
+select sum(estimated_size) from duckdb_tables() where table_name in ('counts_1')
 
 -- tag_sets
 create or replace temp table tag_sets as

@@ -1,0 +1,190 @@
+"""A search within a memory limit: the same rows, and one clear error where it is too tight."""
+
+import os
+import sys
+
+import ibis
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+import prime_sql as ps
+from prime_sql import counting
+from prime_sql.errors import OptionError
+from prime_sql.limits import Limits
+from prime_sql.warehouse import Warehouse
+from tests import oracle
+from tests.data import expected, found, search
+from tests.test_search import PLANS, assert_same, frames, options, tables
+
+pytestmark = pytest.mark.filterwarnings("ignore::prime_sql.InputWarning")
+
+
+def rows(run, *names):
+    """All rows of tables of a run, sorted; without what differs from run to run."""
+    return {name: sorted(getattr(run, name).to_polars().rows(), key=repr) for name in names}
+
+
+FOUND = ("classes", "tag_sets", "failure_modes", "failure_mode_tags", "failure_mode_images")
+
+
+@pytest.fixture
+def one_class_at_a_time(monkeypatch):
+    monkeypatch.setattr(counting, "_SHARE", 0)
+
+
+# Groups of classes -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("plan", PLANS)
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(tables(), options())
+def test_classes_counted_one_by_one_equal_the_oracle(plan, data, chosen):
+    predictions, tags = data
+    outcomes = [(label, image, label != guess) for image, label, guess in predictions]
+    expected = oracle.failure_modes(outcomes, tags, **chosen)
+    counted = oracle.counted_sets(outcomes, tags, **chosen)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Warehouse, "plans", plan)
+        patch.setattr(counting, "_SHARE", 0)
+        with ps.search(*frames(predictions, tags), **chosen) as run:
+            assert_same(run, expected, counted)
+
+
+@pytest.mark.parametrize("plan", PLANS)
+@pytest.mark.parametrize("asked", [{}, {"max_absent": 1}, {"method": "greedy", "width": 2}])
+def test_groups_give_the_same_run(plan, asked, monkeypatch):
+    monkeypatch.setattr(Warehouse, "plans", plan)
+    whole = search(**asked, max_q=1.0)
+    monkeypatch.setattr(counting, "_SHARE", 0)
+    steps, told = [], []
+    split = search(
+        **asked, max_q=1.0, on_sql=lambda each: steps.append(each.step), on_progress=told.append
+    )
+    assert steps.count("candidates_1") > 4  # that of all classes, and of each; twice, for q-values
+    assert rows(split, *FOUND) == rows(whole, *FOUND)
+    assert split.row_counts == whole.row_counts
+    sizes = [(each.size, each.count) for each in told if each.size and each.count is not None]
+    assert [size for size, _ in sizes] == [1, 2]
+    assert sum(count for _, count in sizes) == split.row_counts["tag_sets"]
+    assert told[-1].done == told[-1].total
+    split.null(shuffles=2)
+    whole.null(shuffles=2)
+    table = "select * from prime.shuffles order by shuffle"
+    assert split.backend.sql(table).to_polars().equals(whole.backend.sql(table).to_polars())
+
+
+def test_the_estimate_decides_how_many_classes_go_together(monkeypatch):
+    def groups(share):
+        monkeypatch.setattr(counting, "_SHARE", share)
+        steps = []
+        assert found(search(on_sql=lambda each: steps.append(each.step))) == expected()
+        return steps.count("members_1")
+
+    # An estimate of each class, from numbers that are known by hand: hundreds of bytes.
+    assert groups(1) == 1 + 1  # one query more asks for the longest bit strings
+    assert groups(0) == 3 * 2
+
+
+# Settings -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("500MB", 500_000_000),
+        ("2GiB", 2 * 2**30),
+        ("1.5 gb", 1_500_000_000),
+        (" 400 mib ", 400 * 2**20),
+        ("0.5TB", 500_000_000_000),
+    ],
+)
+def test_sizes(text, size):
+    assert Limits.of(text, None).memory == size
+
+
+def test_a_percentage_is_one_of_the_memory_there_is():
+    whole = Limits.of("100%", None).memory
+    assert whole > 200_000_000
+    assert Limits.of("50%", None).memory == pytest.approx(whole / 2, rel=0.01)
+    if sys.platform == "linux":
+        assert whole <= os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * 1.01
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("much", "is no size: 'much'; give it as in 500MB, 2GiB or 75%"),
+        ("", "is no size"),
+        ("500", "is no size"),
+        ("-5GB", "is no size"),
+        ("500 bytes", "is no size"),
+        ("5XB", "is no size"),
+        ("1e3MB", "is no size"),
+        (500, "is no size"),
+        ("0%", "must be between 0% and 100%"),
+        ("101%", "must be between 0% and 100%"),
+        ("99MB", "must be at least 100MB"),
+        ("0GB", "must be at least 100MB"),
+    ],
+)
+def test_what_is_no_size_is_refused_before_anything_is_made(text, message, tmp_path):
+    with pytest.raises(OptionError, match=f"memory_limit {message}"):
+        search(into=tmp_path / "a.duckdb", memory_limit=text)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_is_none_is_refused(tmp_path):
+    file = tmp_path / "file"
+    file.touch()
+    with pytest.raises(OptionError, match=r"temp_dir must be a folder, and .*file is a file"):
+        search(temp_dir=file)
+    with pytest.raises(OptionError, match="gone does not exist; make it first"):
+        search(temp_dir=tmp_path / "gone")
+
+
+def settings_of(backend):
+    names = ("memory_limit", "threads", "preserve_insertion_order", "temp_directory")
+    return backend.raw_sql(
+        "select " + ", ".join(f"current_setting('{name}')" for name in names)
+    ).fetchone()
+
+
+@pytest.mark.parametrize("fails", [False, True])
+@pytest.mark.parametrize("own", [{}, {"memory_limit": "3GB"}, {"memory_limit": "-1"}])
+def test_a_connection_has_its_own_settings_back(own, fails):
+    backend = ibis.duckdb.connect(**own, threads=3)
+    before = settings_of(backend)
+    inside = []
+    try:
+        search(
+            into=backend,
+            memory_limit="450MB",
+            on_sql=lambda _: inside.append(settings_of(backend)),
+            **({"where": "no_such_column = 1"} if fails else {}),
+        )
+    except ps.InputError:
+        assert fails
+    else:
+        assert not fails
+        assert inside
+        assert {each[:3] for each in inside} == {("238.4 MiB", 2, False)}
+    assert settings_of(backend) == before
+
+
+def test_temp_dir_is_refused_on_a_connection(tmp_path):
+    with pytest.raises(OptionError, match=r"open it with ibis\.duckdb\.connect"):
+        search(into=ibis.duckdb.connect(), temp_dir=tmp_path)
+
+
+def test_a_file_keeps_its_limit_while_it_is_open(tmp_path):
+    with search(into=tmp_path / "a.duckdb", memory_limit="500MB", temp_dir=tmp_path) as run:
+        memory, _, _, folder = settings_of(run.backend)
+        assert memory == "286.1 MiB"
+        assert folder.startswith(str(tmp_path / "prime_sql-"))
+        # The same file again, while it is open: as with several models.
+        again = search(into=tmp_path / "a.duckdb", memory_limit="500MB", temp_dir=tmp_path)
+        assert settings_of(again.backend) == settings_of(run.backend)
+        again.close()
+    with ps.open_run(tmp_path / "a.duckdb") as run:
+        assert settings_of(run.backend)[0] != "286.1 MiB"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.duckdb"]
