@@ -2,6 +2,8 @@
 
 import io
 import json
+import re
+import runpy
 import shutil
 import socket
 import subprocess
@@ -89,21 +91,6 @@ def classifier(made):
     config = timm.data.resolve_model_data_config(model)
     transform = timm.data.create_transform(**config, is_training=False)
     return model, Network(model, transform, Place.choose("cpu", "fp32"))
-
-
-def test_classifier_predicts_as_in_the_example(made, classifier):
-    model, network = classifier
-    there = example("predictions").gather_every(3)
-    files = pl.read_parquet(made.images).gather_every(3)["uri"]
-    pictures = [network.prepare(decode((made.pictures / file).read_bytes())) for file in files]
-    batches = [network.run(pictures[i : i + 8]) for i in range(0, len(pictures), 8)]
-    probability = need("torch").cat(batches).softmax(dim=1).numpy()
-    prediction = np.array(model.pretrained_cfg["label_names"])[probability.argmax(axis=1)]
-    same = (prediction == there["prediction"].to_numpy()).mean()
-    closest = np.abs(probability.max(axis=1) - there["confidence"].to_numpy()).max()
-    print(f"predictions that agree: {same:.2%}; confidences differ by up to {closest:.5f}")
-    assert same >= 0.998
-    assert closest < 1e-3
 
 
 def test_both_models_look_at_the_whole_picture_squeezed(made, classifier, clip):
@@ -396,13 +383,20 @@ def test_missing_package_is_named_before_anything_is_built(tmp_path, monkeypatch
 # The demo
 
 
-def test_from_the_pictures_to_the_same_failure_modes(made, tmp_path):
-    """Embed, tag and predict the real pictures; what comes out is what the tables hold."""
-    of_tables, of_pictures = tmp_path / "tables.duckdb", tmp_path / "pictures.duckdb"
-    runner = CliRunner()
-    assert runner.invoke(cli.app, ["demo", "--db", str(of_tables)]).exit_code == 0
-    result = runner.invoke(cli.app, ["demo", "--images", "--db", str(of_pictures)])
+@pytest.fixture(scope="session")
+def of_pictures(made, tmp_path_factory):
+    """The database of ``prime-sql demo --images``: pictures embedded, tagged and predicted."""
+    database = tmp_path_factory.mktemp("demo") / "pictures.duckdb"
+    result = CliRunner().invoke(cli.app, ["demo", "--images", "--db", str(database)])
     assert result.exit_code == 0, result.output
+    return database
+
+
+@pytest.mark.timeout(1800)  # with what is made for it: 11,000 pictures go through a network
+def test_from_the_pictures_to_the_same_failure_modes(of_pictures, tmp_path):
+    """What comes out of the pictures is what the tables hold."""
+    of_tables = tmp_path / "tables.duckdb"
+    assert CliRunner().invoke(cli.app, ["demo", "--db", str(of_tables)]).exit_code == 0
     modes = "select mode_id, tags, images, errors from failure_modes order by mode_id"
     expected, found = (set(ps.sql(db, modes).rows()) for db in (of_tables, of_pictures))
     assert len(expected) == 72
@@ -417,7 +411,36 @@ def test_from_the_pictures_to_the_same_failure_modes(made, tmp_path):
     ).row(0)
     assert counts[:3] == (3781, 3781, 0)
     assert counts[3] > 3000
-    # Nothing is done twice.
-    again = runner.invoke(cli.app, ["demo", "--images", "--db", str(of_pictures)])
+
+
+def test_nothing_is_done_twice(of_pictures):
+    again = CliRunner().invoke(cli.app, ["demo", "--images", "--db", str(of_pictures)])
     assert "predict: 0 images" in again.output
     assert "embed: 0 images" in again.output
+
+
+def test_the_tables_of_the_example_are_those_that_its_script_makes(of_pictures):
+    """What ``make example`` does, without making the demo's predictions once more."""
+    command = [sys.executable, EXAMPLE / "build.py", "--check", "--database", of_pictures]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    print(done.stdout)
+    assert re.search(r"step='predict', .*\bimages=0,", done.stdout)
+    assert "are those that this script makes" in done.stdout
+
+
+def test_the_script_notices_other_tables(tmp_path):
+    """Its comparison is one that can fail."""
+    build = runpy.run_path(str(EXAMPLE / "build.py"))
+    same = {name: example(name) for name in ("predictions", "tags", "images", "metadata")}
+    build["compare"](same, EXAMPLE)
+    fewer = same | {"tags": same["tags"].head(-1)}
+    with pytest.raises(SystemExit, match=r"tags\.parquet is not what this script makes"):
+        build["compare"](fewer, EXAMPLE)
+    flipped = pl.when(pl.int_range(pl.len()) < 8).then(pl.lit("Flags")).otherwise("prediction")
+    other = same | {"predictions": same["predictions"].with_columns(prediction=flipped)}
+    with pytest.raises(SystemExit, match="the classifier is another one"):
+        build["compare"](other, EXAMPLE)
+    surer = same["predictions"].with_columns(pl.col("confidence") + 0.01)
+    with pytest.raises(SystemExit, match="the classifier is another one"):
+        build["compare"](same | {"predictions": surer}, EXAMPLE)
