@@ -1,0 +1,123 @@
+"""Measure an append against a search of everything: ``python -m benchmarks.append``.
+
+A data set of the benchmarks is split at random: a run holds most of its images, and a night brings
+the rest. The night is appended, and everything is searched in full, in one process each after
+the other, into database files; both must find the same failure modes. Seconds are given for the
+whole, and for counting tag sets alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import tempfile
+import time
+import warnings
+from collections import defaultdict
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+
+import duckdb
+from rich.console import Console
+from rich.table import Table
+
+import prime_sql as ps
+from benchmarks.__main__ import THRESHOLDS
+from benchmarks.datasets import RECIPES, Files, generate
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.append",
+        description="Measure an append against a search of everything.",
+    )
+    parser.add_argument("--only", choices=list(RECIPES), default="imagenet", help="this data set")
+    parser.add_argument(
+        "--share",
+        type=float,
+        action="append",
+        metavar="PERCENT",
+        help="how much of the images is new (repeatable; 0.1, 1 and 10 if left out)",
+    )
+    parser.add_argument("--data", metavar="DIR", help="keep the generated files in this folder")
+    options = parser.parse_args(arguments)
+    warnings.simplefilter("ignore", ps.InputWarning)
+    table = Table("new images", "append", "counting", "classes anew", "sets anew", "ratio")
+    kept = nullcontext(options.data) if options.data else tempfile.TemporaryDirectory()
+    with kept as folder, tempfile.TemporaryDirectory(dir=folder) as scratch:
+        whole = generate(RECIPES[options.only], Path(folder))
+        full, seconds, counting = timed(whole, Path(scratch) / "full.duckdb")
+        modes = full.failure_modes.to_polars().drop("run_id")
+        full.close()
+        table.add_row("all: a full search", f"{seconds:.2f}", f"{counting:.2f}", "", "", "")
+        for percent in options.share or (0.1, 1.0, 10.0):
+            earlier, night = split(whole, percent, Path(scratch))
+            database = Path(scratch) / f"{percent}.duckdb"
+            timed(earlier, database)[0].close()
+            run, spent, counted = timed(night, database, append=True)
+            if not run.failure_modes.to_polars().drop("run_id").equals(modes):
+                raise SystemExit(f"{percent} %: the failure modes are not those of a full search")
+            table.add_row(
+                f"{run.row_counts['new_predictions']:,} ({percent:g} %)",
+                f"{spent:.2f}",
+                f"{counted:.2f}",
+                f"{run.row_counts['recounted_classes']:,}",
+                f"{run.row_counts['recounted_tag_sets']:,}",
+                f"{spent / seconds:.2f} ({counted / counting:.2f} of counting)",
+            )
+            run.close()
+            database.unlink()
+        Console().print(table)
+
+
+def timed(data: Files, database: Path, *, append: bool = False) -> tuple[ps.Run, float, float]:
+    """Return a run, its seconds, and those of them in which tag sets were counted."""
+    spent: defaultdict[str, float] = defaultdict(float)
+    started = time.perf_counter()
+    run = ps.search(
+        str(data.predictions),
+        str(data.tags),
+        into=database,
+        append=append,
+        on_progress=stopwatch(spent),
+        **THRESHOLDS,
+    )
+    return run, time.perf_counter() - started, spent["tag sets"]
+
+
+def stopwatch(spent: dict[str, float]) -> Callable[[ps.Progress], None]:
+    """Return a callback that adds up the seconds of each step."""
+    began = [0.0]
+
+    def look(progress: ps.Progress) -> None:
+        if progress.count is None:
+            began[0] = time.perf_counter()
+        else:
+            spent[progress.step] += time.perf_counter() - began[0]
+
+    return look
+
+
+def split(data: Files, percent: float, folder: Path) -> tuple[Files, Files]:
+    """Write the images in two parts: the earlier ones, and so many of them as a night's."""
+    parts = []
+    for name, side in (("earlier", ">="), ("night", "<")):
+        home = folder / f"{name}-{percent}"
+        shutil.rmtree(home, ignore_errors=True)
+        home.mkdir()
+        part = Files(home / "predictions.parquet", home / "tags.parquet")
+        for source, target in zip(
+            (data.predictions, data.tags), (part.predictions, part.tags), strict=True
+        ):
+            duckdb.sql(
+                f"copy (from '{source}' where hash(image_id) % 100000 {side} {percent * 1000}) "
+                f"to '{target}' (format parquet)"
+            )
+        parts.append(part)
+    return parts[0], parts[1]
+
+
+if __name__ == "__main__":
+    main()
