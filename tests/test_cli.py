@@ -351,6 +351,8 @@ def test_search_has_a_flag_for_every_option_with_its_default():
         "predictions",
         "tags",
         "db",
+        "warehouse",
+        "schema",
         "job",
         "append",
         "remove",
@@ -382,10 +384,12 @@ def test_search_has_a_flag_for_every_option_with_its_default():
 
 def test_search_in_python_has_the_same_options_with_the_same_defaults():
     signature = inspect.signature(ps.search).parameters
-    python = {"into", "on_sql", "on_progress"}  # --db, --verbose and the terminal
+    # --db and --warehouse, --verbose and the terminal
+    python = {"into", "on_sql", "on_progress"}
     flags = parameters("search")
     assert signature.keys() - python == flags.keys() - {
         "db",
+        "warehouse",
         "from_run",
         "format_",
         "output_",
