@@ -458,6 +458,8 @@ def test_every_flag_reaches_the_search(monkeypatch, name):
     assert given.pop("on_sql") is None
     assert given.pop("on_progress") is None
     assert given.pop("job") is None
+    others = ("append", "remove", "schema", "memory_limit", "temp_dir")
+    assert not any(given.pop(other, None) for other in others)
     assert Options(**given) == Options(**values)
     assert Options(**given) != Options()
 
