@@ -26,30 +26,44 @@ with known_sets as (
 {% endfor %}
 ),
 
-{# The images of `sets` that carry all tags, and are errors or not. #}
+{# The images of `sets` that carry all tags, and are errors or not. No join for each tag: of several
+   large tables an engine may choose an order that takes longer than a full search. #}
 {% macro counted(sets, errors_only) %}
     select
-        s.class_id as class_id,
+        class_id,
 {% for i in tags %}
-        s.tag_{{ i }} as tag_{{ i }},
+        tag_{{ i }},
 {% endfor %}
         cast(count(*) as bigint) as images,
-        cast(sum(t_1.error) as bigint) as errors
-    from {{ sets }} as s
+        cast(sum(error) as bigint) as errors
+    from (
+        select
+            s.class_id as class_id,
 {% for i in tags %}
-    inner join tagged as t_{{ i }}
-        on t_{{ i }}.class_id = s.class_id
-        and t_{{ i }}.tag_id = s.tag_{{ i }}
-{% if i > 1 %}
-        and t_{{ i }}.image_no = t_1.image_no
-{% endif %}
-{% if errors_only %}
-        and t_{{ i }}.error = 1
-{% endif %}
+            s.tag_{{ i }} as tag_{{ i }},
 {% endfor %}
+            t.image_no as image_no,
+            max(t.error) as error
+        from (
+{% for one in tags %}
+            {{ "" if loop.first else "union all " }}select {{ sets }}.*, tag_{{ one }} as tag_id from {{ sets }}
+{% endfor %}
+        ) as s
+        inner join tagged as t on t.class_id = s.class_id and t.tag_id = s.tag_id
+{% if errors_only %}
+        where t.error = 1
+{% endif %}
+        group by
+            s.class_id,
+{% for i in tags %}
+            s.tag_{{ i }},
+{% endfor %}
+            t.image_no
+        having count(*) = {{ size }}
+    ) as carriers
     group by
-        s.class_id{% for i in tags %},
-        s.tag_{{ i }}
+        class_id{% for i in tags %},
+        tag_{{ i }}
 {%- endfor %}
 
 {% endmacro %}
