@@ -8,7 +8,7 @@ INSTALL := -m pip install --quiet --disable-pip-version-check --no-compile
 # A file's tests share what is made once for them. The files start in the order of tests/conftest.py.
 PYTEST := -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo demo-images test chromium test-lowest test-schedules test-warehouses lint bench bench-peers test-peers bench-vision example clean
+.PHONY: demo demo-images test chromium test-lowest test-schedules test-warehouses test-on-spark test-on-others lint bench bench-peers test-peers bench-vision example clean
 
 demo: $(VENV)/.core  ## Install the core into .venv and show real failure modes of a real classifier
 	$(BIN)/prime-sql demo
@@ -53,7 +53,12 @@ $(VENV)/schedules/.done: pyproject.toml tests/schedules/requirements.txt | $(VEN
 
 test-warehouses: $(VENV)/warehouses/.done  ## Run on PostgreSQL, Spark, ClickHouse and DataFusion, installed beside the core
 	sh tests/postgres.sh
-	PRIME_SQL_ENGINES=all $(VENV)/warehouses/bin/python -m pytest -n 2 --dist loadgroup $(or $(ARGS),tests/warehouses)
+	$(MAKE) -j 2 --output-sync=target test-on-spark test-on-others
+
+# In a process each: Spark starts once, and goes its own pace.
+test-on-spark test-on-others: test-on-%: $(VENV)/warehouses/.done
+	PRIME_SQL_ENGINES=all $(VENV)/warehouses/bin/python -m pytest --durations=10 \
+		-k $(if $(filter spark,$*),spark,"not spark") $(or $(ARGS),tests/warehouses)
 
 $(VENV)/warehouses/.done: pyproject.toml tests/warehouses/requirements.txt | $(VENV)/bin/python
 	$(PYTHON) -m venv $(VENV)/warehouses

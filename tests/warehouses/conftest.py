@@ -37,11 +37,7 @@ def engines():
         yield get
 
 
-# All tests of an engine run in one process, so that it is started once.
-@pytest.fixture(
-    scope="session",
-    params=[pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in STARTED],
-)
+@pytest.fixture(scope="session", params=STARTED)
 def engine(request, engines):
     """Each of the engines in turn."""
     return engines(request.param)

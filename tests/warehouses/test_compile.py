@@ -71,7 +71,7 @@ FEWER = (
 
 @pytest.fixture(autouse=True)
 def _fewer(request):
-    name = request.node.name.partition("@")[0]
+    name = request.node.name
     if "[spark" in name and not name.endswith(FEWER):
         pytest.skip("Spark takes about a second a step; other tests of this file run on it")
 

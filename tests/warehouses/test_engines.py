@@ -4,7 +4,6 @@ import os
 from datetime import date, datetime
 
 import polars as pl
-import pytest
 from polars.testing import assert_frame_equal
 
 FRAME = pl.DataFrame(
@@ -29,14 +28,12 @@ def test_what_is_loaded_comes_back(engine):
     assert_frame_equal(answer, FRAME.filter(pl.col("n") > 2).select(answer.columns))
 
 
-@pytest.mark.xdist_group("spark")
 def test_spark_works_in_two_other_processes(engines):
     context = engines("spark").con._session.sparkContext
     parents = context.parallelize(range(8), 8).map(lambda _: os.getppid()).collect()
     assert len(set(parents)) == 2
 
 
-@pytest.mark.xdist_group("postgres")
 def test_postgres_sorts_by_a_language(engines):
     rows = engines("postgres").run("select t from (values ('b'), ('B'), ('a')) as v (t) order by t")
     assert rows["t"].to_list() == ["a", "b", "B"]
