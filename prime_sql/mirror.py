@@ -108,6 +108,10 @@ class Mirror(Database):
         for table in _IMAGES:
             self._load(table, counted_run_id)
 
+    def _last_run(self) -> int:
+        rows = self.backend.raw_sql("select coalesce(max(run_id), 0) from prime.runs").fetchall()
+        return int(rows[0][0])
+
     def _load_runs(self) -> None:
         if "runs" not in self._tables_there():
             return
@@ -163,15 +167,14 @@ class Mirror(Database):
         """
         there = counted_in or self.counting(warehouse, None)
         assert isinstance(there, RemoteWarehouse)
-        with there.transaction():
+        with self._as_it_was_on_failure(), there.transaction():
             self._make(there)
             there.lock("runs")
             self._load_runs()
             if counted_in is not None:
                 self._fetch(there, warehouse, images=images)
             yield self._taken(there)
-            rows = self.backend.raw_sql("select max(run_id) from prime.runs").fetchall()
-            run_id = int(rows[0][0])
+            run_id = self._last_run()
             if counted_in is None:
                 self._store(there, run_id, (*_MODES, *_COUNTS))
             else:
@@ -182,6 +185,17 @@ class Mirror(Database):
         self._loaded |= {(name, run_id) for name in _MODES}
         if counted_in is None or images:
             self._loaded |= {(name, run_id) for name in (*_COUNTS, *_IMAGES)}
+
+    @contextmanager
+    def _as_it_was_on_failure(self) -> Iterator[None]:
+        """Take a run that could not be stored there out of the mirror again."""
+        last = self._last_run()
+        try:
+            yield
+        except BaseException:
+            for table in ("runs", *_MODES, *_COUNTS, *_IMAGES):
+                self.backend.raw_sql(f"delete from prime.{table} where run_id > {last}")
+            raise
 
     def fetch(self, there: Warehouse, warehouse: Warehouse, *names: str) -> None:
         """Copy relations of a session on the engine into one on the mirror."""

@@ -32,7 +32,6 @@ from prime_sql.warehouse import OnSql, Statement, Warehouse, filled, first_line
 ENGINES = {
     "postgres": "postgres",
     "pyspark": "spark",
-    "databricks": "databricks",
     "clickhouse": "clickhouse",
     "datafusion": "datafusion",
 }
@@ -71,7 +70,7 @@ class RemoteWarehouse(Warehouse):
         self._views: dict[str, str] = {}
         # A temporary view of Spark is worked out anew where it is read, or has to stay in memory;
         # so its tables are made beside the results.
-        self._in_results = self.conditions in ("spark", "databricks")
+        self._in_results = self.conditions == "spark"
         self._results_there = queries.identifier(results, self.conditions)
         self._keeping = (
             ("create table NAME using parquet as\nSQL",)
@@ -302,9 +301,12 @@ class RemoteWarehouse(Warehouse):
         try:
             yield
         except Exception as error:  # every engine has exceptions of its own
+            # Ibis rolls back where PostgreSQL refuses a statement, which fails in a transaction.
+            before = error.__context__
+            cause = before if before is not None and "rollback()" in str(error) else error
             raise WarehouseError(
-                f"step {step} failed: {first_line(error)}\n\nSQL of the step:\n{native}"
-            ) from error
+                f"step {step} failed: {first_line(cause)}\n\nSQL of the step:\n{native}"
+            ) from cause
         seconds = time.perf_counter() - start
         self.seconds[step] = self.seconds.get(step, 0.0) + seconds
         if self.on_sql is not None:

@@ -289,6 +289,8 @@ def refilter(
     _check_job(job)
     # The counts of a refiltered run are narrower than those that it came from.
     counted = run.other(run.counted_run_id)
+    if run.mirror is not None:
+        run.mirror.load_counts(counted.run_id, counted.run_id)
 
     def select_and_publish(
         database: Database, _: Warehouse, warehouse: Warehouse, steps: Steps
