@@ -15,9 +15,10 @@ prime_sql_tags as (
     select
         cast(g.image_id as varchar) as image_id,
         case
-            when trim(replace(replace(replace(
-                cast(g.tag as varchar), chr(9), ' '
-            ), chr(10), ' '), chr(13), ' ')) <> '' then cast(g.tag as varchar)
+            -- Not trim: some engines take more than a space away.
+            when replace(replace(replace(replace(
+                cast(g.tag as varchar), chr(9), ''
+            ), chr(10), ''), chr(13), ''), ' ', '') <> '' then cast(g.tag as varchar)
         end as tag
     from {{ source('emoji', 'tags') }} as g
 ),
@@ -235,7 +236,7 @@ tag_sets as (
         c.accuracy - cast(s.images - s.errors as double) / s.images as necessity_margin
     from counts_1 as s
     inner join classes as c on c.class_id = s.class_id
-    inner join tag_names as n_1 on n_1.tag_id = s.tag_1
+    left join tag_names as n_1 on n_1.tag_id = s.tag_1
 
     union all
 
@@ -260,14 +261,14 @@ tag_sets as (
         ) - cast(s.images - s.errors as double) / s.images as necessity_margin
     from counts_2 as s
     inner join classes as c on c.class_id = s.class_id
-    inner join tag_names as n_1 on n_1.tag_id = s.tag_1
-    inner join tag_names as n_2 on n_2.tag_id = s.tag_2
     inner join counts_1 as without_1
         on without_1.class_id = s.class_id
         and without_1.tag_1 = s.tag_2
     inner join counts_1 as without_2
         on without_2.class_id = s.class_id
         and without_2.tag_1 = s.tag_1
+    left join tag_names as n_1 on n_1.tag_id = s.tag_1
+    left join tag_names as n_2 on n_2.tag_id = s.tag_2
 ),
 
 failure_modes as (
