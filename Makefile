@@ -52,11 +52,11 @@ $(VENV)/schedules/.done: pyproject.toml tests/schedules/requirements.txt | $(VEN
 	touch $@
 
 test-warehouses: $(VENV)/warehouses/.done  ## Run on PostgreSQL, Spark, ClickHouse and DataFusion, installed beside the core
-	sh tests/postgres.sh
 	$(MAKE) -j 2 --output-sync=target test-on-spark test-on-others
 
 # In a process each: Spark starts once, and goes its own pace.
 test-on-spark test-on-others: test-on-%: $(VENV)/warehouses/.done
+	sh tests/postgres.sh
 	PRIME_SQL_ENGINES=all $(VENV)/warehouses/bin/python -m pytest --durations=10 \
 		-k $(if $(filter spark,$*),spark,"not spark") $(or $(ARGS),tests/warehouses)
 
