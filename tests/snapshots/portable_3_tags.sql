@@ -381,7 +381,7 @@ create or replace temp table tag_names as
 select tag_id, tag as name, tag, 1 as present
 from vocabulary
 
--- tag_sets
+-- work
 select sum(estimated_size) from duckdb_tables() where table_name in ('counts_1', 'counts_2', 'counts_3')
 
 -- tag_sets
