@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from ibis.backends.duckdb import Backend
 
-from prime_sql import counting, inputs
+from prime_sql import counting, inputs, queries
 from prime_sql.errors import InputError, OptionError, StoredCountsError, shorten
 from prime_sql.inputs import Inputs
 from prime_sql.options import Options
@@ -263,12 +263,15 @@ def _add(
         if size == 1:
             step("passing_tags", "passing_1")
             step("changed_tags", "changed_1", **absent)
+            plans, widths = _error_bits(warehouse)
+            _step(warehouse, plans, "error_members", **widths)
         else:
             steps.start("tag sets", size)
             step("stored_sets", size=size, **run)
             step("changed_sets", f"changed_{size}", size=size, **absent)
             step("set_changes", size=size)
             loaded.rows["recounted_tag_sets"] += step("unknown_sets", size=size)
+            _step(warehouse, plans, "new_sets", size=size)
             step("passing_sets", f"passing_{size}", size=size)
         counts = f"counts_{size}"
         if anew:
@@ -279,6 +282,24 @@ def _add(
     steps.start("accuracies")
     loaded.rows["tag_sets"] = counting.tag_sets(warehouse, options.max_tags)
     steps.end(loaded.rows["tag_sets"])
+
+
+def _step(warehouse: Warehouse, plans: str | None, name: str, **values: Any) -> None:
+    sql = queries.find(f"append/{name}", plans).render(warehouse.dialect, **values)
+    warehouse.create(name, sql)
+
+
+def _error_bits(warehouse: Warehouse) -> tuple[str | None, dict[str, Any]]:
+    """Return the plan for bit strings of errors and their length, or the one for rows."""
+    if warehouse.plans is None:
+        return None, {}
+    most, tags = warehouse.execute(
+        "error_members",
+        "select (select coalesce(max(errors), 0) from classes), (select count(*) from passing_1)",
+    )[0]
+    if most > counting.LONGEST or most * tags / 8 > counting.MOST_BYTES:
+        return None, {}
+    return warehouse.plans, {"most_errors": max(most, 1)}
 
 
 @contextmanager

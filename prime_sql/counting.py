@@ -18,8 +18,8 @@ from prime_sql.warehouse import Warehouse
 
 # Bit strings of the DuckDB plan, by measurement: how many bits the longest may have, and how many
 # bytes all those of single tags together.
-_LONGEST = 65_536
-_MOST_BYTES = 500_000_000
+LONGEST = 65_536
+MOST_BYTES = 500_000_000
 # How much of the engine's memory a group of classes may take by the estimate. The rest is for what
 # is between two steps, and for what the estimate leaves out.
 _SHARE = 0.25
@@ -260,6 +260,6 @@ def _bit_strings(
         "select coalesce(max(errors), 0), coalesce(max(images - errors), 0) from classes "
         f"where class_id between {group.first} and {group.last}",
     )[0]
-    if max(errors, right) > _LONGEST or frequent * (errors + right) / 8 > _MOST_BYTES:
+    if max(errors, right) > LONGEST or frequent * (errors + right) / 8 > MOST_BYTES:
         return None, {}
     return warehouse.plans, {"most_errors": max(errors, 1), "most_right": max(right, 1)}

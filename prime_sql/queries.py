@@ -235,8 +235,8 @@ _FOLDERS = {
     "recount": "The stored images of a run counted again, with other errors: 01 to 03 in the place "
     "of 01 to 07 of `search`.",
     "append": "New images are added to a run (`prime-sql search --append`, `run.append(…)`): 01 to "
-    "12 in the place of 01 to 07 of `search`, then 08 and 19 there; 13 to 23 add to the stored "
-    "counts, in the place of 09 to 11, with 19 to 23 once for each set size from 2 on.",
+    "12 in the place of 01 to 07 of `search`, then 08 and 19 there; 13 to 25 add to the stored "
+    "counts, in the place of 09 to 11, with 20 to 25 once for each set size from 2 on.",
     "greedy": "In the place of 09 of `search` from size 2 on, where a search is greedy.",
     "check": "What could be wrong with the input, or with an empty result.",
     "publish": "Into schema `prime`, in one transaction.",
@@ -259,6 +259,7 @@ _FOLDERS = {
     "compile": "The search as one SELECT (`prime-sql compile`): 01 and 02 read the tables, then "
     "come 01 to 14 of `search`, then 03.",
     "spark/vision": "In the place of the files of the same name, where images are in Spark.",
+    "duckdb/append": "The same for an append: the errors that carry a tag as bit strings.",
     "duckdb/search": "Faster plans on DuckDB for the files of the same name: bit strings in the "
     "place of rows. Same tag sets, same counts.",
 }

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import prime_sql as ps
+from prime_sql import counting
 from prime_sql.warehouse import Warehouse
 from tests import data
 from tests.test_cli import fail, succeed
@@ -235,7 +236,9 @@ def test_a_frequent_tag_becomes_rare():
     assert modes(again) == {"hang"}
 
 
-def test_a_set_that_a_new_error_makes_count_is_counted_alone():
+@pytest.mark.parametrize("longest", [counting.LONGEST, 0])  # as bit strings, and as rows
+def test_a_set_that_a_new_error_makes_count_is_counted_alone(longest, monkeypatch):
+    monkeypatch.setattr(counting, "LONGEST", longest)
     first = joined(
         images("a", 1, "black hang", errors=1),
         images("b", 6, "black", errors=3),
