@@ -28,8 +28,10 @@ DIALECTS = (
 )
 
 # How a script keeps the answer of a step for others: in a temporary table where there is such.
-# PostgreSQL and Redshift plan joins well only of tables whose sizes they know. Trino has no
-# temporary ones: where a table of that name is there already, the script ends.
+# PostgreSQL and Redshift plan joins well only of tables whose sizes they know. Spark, Databricks
+# and Trino have no temporary ones: where a table of that name is there already, the script ends.
+# (Spark caches temporary views, but plans each anew through all those that it is made from:
+# minutes for two tags.)
 KEEP = {
     "duckdb": ("create or replace temporary table NAME as\nSQL",),
     "postgres": (
@@ -37,18 +39,8 @@ KEEP = {
         "create temporary table NAME as\nSQL",
         "analyze NAME",
     ),
-    "spark": (
-        # Or the rows of an earlier run of the session would be read again.
-        "uncache table if exists NAME",
-        "create or replace temporary view NAME as\nSQL",
-        "cache table NAME",
-    ),
-    "databricks": (
-        # Or the rows of an earlier run of the session would be read again.
-        "uncache table if exists NAME",
-        "create or replace temporary view NAME as\nSQL",
-        "cache table NAME",
-    ),
+    "spark": ("create table NAME using parquet as\nSQL",),
+    "databricks": ("create table NAME as\nSQL",),
     "snowflake": ("create or replace temporary table NAME as\nSQL",),
     "bigquery": ("create or replace temp table NAME as\nSQL",),
     "trino": ("create table NAME as\nSQL",),
@@ -57,7 +49,7 @@ KEEP = {
     "datafusion": ("create or replace table NAME as\nSQL",),  # in memory, as all of its own
 }
 # There a script that runs again in the session finds its tables gone.
-CLEAR = ("trino", "redshift")
+CLEAR = ("spark", "databricks", "trino", "redshift")
 
 _OURS = re.compile(r"image_id|label|prediction|class_\d+")
 _TEXTS = ("image_id", "class_name", "tag", "tags")

@@ -72,11 +72,6 @@ class RemoteWarehouse(Warehouse):
         # so its tables are made beside the results.
         self._in_results = self.conditions == "spark"
         self._results_there = queries.identifier(results, self.conditions)
-        self._keeping = (
-            ("create table NAME using parquet as\nSQL",)
-            if self._in_results
-            else KEEP[self.conditions]
-        )
         if self._in_results:
             self.make_schema()
 
@@ -144,7 +139,7 @@ class RemoteWarehouse(Warehouse):
             self._views[name] = native
             return 0
         table = self._names(name)[name]
-        for statement in self._keeping:
+        for statement in KEEP[self.conditions]:
             self._run(name, statement.replace("NAME", table).replace("SQL", native))
         self._tables.add(name)
         return int(self.execute(name, f"select count(*) from {name}")[0][0])

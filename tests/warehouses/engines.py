@@ -304,6 +304,7 @@ def session() -> Iterator[Any]:
         }
         from pyspark.sql import SparkSession
 
+        quick = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
         settings = {
             "spark.driver.host": "127.0.0.1",
             "spark.driver.bindAddress": "127.0.0.1",
@@ -311,6 +312,12 @@ def session() -> Iterator[Any]:
             "spark.executorEnv.PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
             "spark.sql.shuffle.partitions": "2",
             "spark.default.parallelism": "2",
+            # A query of few rows takes as long as making machine code of it: three times as fast.
+            "spark.driver.defaultJavaOptions": quick,
+            "spark.executor.extraJavaOptions": quick,
+            "spark.sql.codegen.wholeStage": "false",
+            "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+            "spark.locality.wait": "0",
             "spark.sql.warehouse.dir": str(folder / "warehouse"),
             "spark.ui.enabled": "false",
             "spark.ui.showConsoleProgress": "false",

@@ -25,7 +25,8 @@ def forms_of(engine, **options):
 
     One SELECT that reads many takes minutes there, as the README says.
     """
-    few = options["max_tags"] + 2 * options.get("max_absent", 0) <= 2
+    steps = options["max_tags"] + 2 * options.get("max_absent", 0)
+    few = steps <= (1 if engine.name == "spark" else 2)
     return FORMS if few or engine.name in ("duckdb", "postgres") else ["script"]
 
 
@@ -58,22 +59,6 @@ def search(predictions, tags, **options):
             order by excess_errors desc, class_name, tags
             """
         ).to_polars()
-
-
-# A step takes Spark about a second even of the smallest tables: it runs the tests that differ most.
-FEWER = (
-    "[spark-plain]",
-    "conditions_of_its_own[spark]",
-    "odd_names_and_tags[spark]",
-    "scores[spark]",
-)
-
-
-@pytest.fixture(autouse=True)
-def _fewer(request):
-    name = request.node.name
-    if "[spark" in name and not name.endswith(FEWER):
-        pytest.skip("Spark takes about a second a step; other tests of this file run on it")
 
 
 @pytest.fixture(scope="module")
@@ -205,6 +190,8 @@ def test_no_failure_mode(engine, small):
 @settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck))
 @given(tables=some_tables(), options=some_options())
 def test_any_tables(engine, tables, options):
+    if engine.name == "spark":
+        pytest.skip("a minute of Spark for four examples; the other tests of this file run on it")
     predictions = pl.DataFrame(tables[0], schema=["image_id", "label", "prediction"], orient="row")
     tags = pl.DataFrame(tables[1], schema=["image_id", "tag"], orient="row")
     engine.load("marts.some_predictions", predictions)
