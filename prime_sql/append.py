@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +26,7 @@ from prime_sql.publish import Record, publish
 from prime_sql.results import Run
 from prime_sql.sources import describe, reading
 from prime_sql.stored import UNPUBLISHED, records
-from prime_sql.warehouse import Database, Warehouse
+from prime_sql.warehouse import Database, Warehouse, is_made
 
 if TYPE_CHECKING:
     from prime_sql.search import Steps, Work
@@ -72,11 +72,11 @@ def latest(backend: Backend, options: Options, job: str | None) -> Run:
     StoredCountsError
         When there is none, or several could be meant.
     """
-    published = [each for each in records(backend, None) if each["status"] != UNPUBLISHED]
-    of_job = [each for each in published if each["job"] == job]
+    of_job = _of_job(backend, job)
     whose = "without a job" if job is None else f"of job {job!r}"
     first = "search everything in full once, without append"
     if not of_job:
+        published = _published(backend) if is_made(backend) else []
         jobs = sorted({each["job"] for each in published if each["job"] is not None})
         known = f"; there are runs of {', '.join(map(repr, jobs))}" if jobs else ""
         raise StoredCountsError(f"there is no run {whose} to append to{known}: {first}")
@@ -97,6 +97,16 @@ def latest(backend: Backend, options: Options, job: str | None) -> Run:
     return Run(backend, fitting[-1]["run_id"])
 
 
+def _published(backend: Backend) -> list[dict[str, Any]]:
+    return [each for each in records(backend, None) if each["status"] != UNPUBLISHED]
+
+
+def _of_job(backend: Backend, job: str | None) -> list[dict[str, Any]]:
+    if not is_made(backend):
+        return []
+    return [each for each in _published(backend) if each["job"] == job]
+
+
 def _differences(record: dict[str, Any], options: Options) -> str:
     stored = asdict(Options.from_json(record["options"]))
     other = [
@@ -114,10 +124,12 @@ def appending(
     options: Options,
     record: Record,
     run_id: int | None = None,
+    first: Work | None = None,
 ) -> Work:
     """Return the work of an append, which returns the run_id; see `search`.
 
-    With `run_id`, that run is appended to, else the `latest`.
+    With `run_id`, that run is appended to, else the `latest`. With `first`, that is done instead
+    where the job has no published run.
     """
     check_options(options)
 
@@ -131,8 +143,10 @@ def appending(
                 "runs in a warehouse are not appended to, only those in a DuckDB database; search "
                 "in full, without append"
             )
+        if first is not None and not _of_job(warehouse.backend, record.job):
+            return first(database, counted_in, warehouse, steps)
         base = (
-            latest(warehouse.backend, options, record.job)
+            latest(warehouse.backend, record.options or options, record.job)
             if run_id is None
             else Run(warehouse.backend, run_id)
         )
@@ -147,7 +161,7 @@ def appending(
         steps.start("inputs")
         removed = inputs.load_removed(remove, options, warehouse)
         loaded = inputs.load(predictions, tags, options, warehouse, appended=True)
-        new = loaded.sources
+        new = record.sources or loaded.sources
         loaded.sources = {name: base.sources[name] for name in ("predictions", "tags")}
         loaded.sources["appended_to"] = f"run {base.run_id}"
         loaded.sources |= {f"appended_{name}": source for name, source in new.items()}
@@ -163,7 +177,8 @@ def appending(
         for view in _VIEWS:
             warehouse.execute("drop", f"drop view if exists temp.{view}")
         with database.publishing(warehouse, warehouse) as after:
-            published = publish(options, loaded, note, None, warehouse, record=record, after=after)
+            kept = replace(record, sources=None)  # those of the earlier runs, too
+            published = publish(options, loaded, note, None, warehouse, record=kept, after=after)
         steps.end(loaded.rows["failure_modes"])
         return published
 

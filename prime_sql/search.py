@@ -217,6 +217,7 @@ def search_with(
     min_unseen_images: int = validate.MIN_UNSEEN_IMAGES,
     tolerance: float = validate.TOLERANCE,
     allowed: Limits = NO_LIMITS,
+    append: bool = False,
     on_sql: OnSql | None = None,
     on_progress: OnProgress | None = None,
 ) -> Run:
@@ -230,8 +231,12 @@ def search_with(
         Of the check on the part `options.check`; see `Run.validate`.
     allowed
         Memory, and where temporary files go.
+    append
+        Whether the tables are added to the last run of the job, where it has one.
     """
     work = _searching(predictions, tags, options, record, min_unseen_images, tolerance)
+    if append:
+        work = appends.appending(predictions, tags, None, options, record, first=work)
     return _run(into, on_sql, on_progress, _step_count(options), work, allowed=allowed)
 
 

@@ -1148,3 +1148,51 @@ def test_the_example_runs_and_fits_the_schema(tmp_path):
     assert modes.height == 10
     assert str(tmp_path) not in result.output
     assert len(says["outputs"]) == 4
+
+
+# Nights that bring what is new, and limits --------------------------------------------------------
+
+
+def night(folder, half):
+    """The tables of every second image."""
+    for name, rows in (("predictions", data.PREDICTIONS), ("tags", data.TAGS)):
+        images = sorted({row["image_id"] for row in data.PREDICTIONS})[half::2]
+        data.write([row for row in rows if row["image_id"] in images], folder / f"{name}.parquet")
+
+
+def test_a_job_appends_to_its_last_published_run(folder):
+    file = write(folder, "append = true\n" + JOB.replace('"tags.parquet"', '"${TAGS}"') + MODES)
+    night(folder, 0)
+    succeed("run", file, TAGS="tags.parquet")  # there is no run yet: it is searched alone
+    night(folder, 1)
+    succeed("run", file, TAGS="tags.parquet")
+    with ps.open_run(folder / "prime.duckdb") as run:
+        assert data.found(run) == data.expected()
+        assert run.sources["appended_to"] == "run 1"
+        assert run.sources["appended_tags"] == run.sources["tags"] == "${TAGS}"
+    assert statuses(folder / "prime.duckdb") == ["complete", "complete"]
+    # Other options: the counts of the earlier runs do not hold the answer.
+    write(folder, file.read_text().replace("max_tags = 2", "max_tags = 1"))
+    message = fail("run", file, TAGS="tags.parquet")
+    assert "max_tags 2 there, 1 here" in message
+
+
+def test_limits_of_a_job_are_those_of_the_engine(folder):
+    (folder / "scratch").mkdir()
+    says = 'memory_limit = "450MB"\ntemp_dir = "scratch"\n'
+    with jobs.run(jobs.read(write(folder, says + JOB))).run as run:
+        memory, place = run.backend.raw_sql(
+            "select current_setting('memory_limit'), current_setting('temp_directory')"
+        ).fetchone()
+    assert memory == "238.4 MiB"
+    assert Path(place).parent == (folder / "scratch").absolute()
+
+
+def test_settings_of_a_job_are_checked_beforehand(folder):
+    split = "\n[validation]\nsplit = 'prediction'\nfind = 'a'\ncheck = 'b'\n"
+    assert "append: a search with split" in fail(
+        "run", write(folder, "append = true\n" + JOB + split)
+    )
+    message = fail("run", write(folder, 'memory_limit = "much"\ntemp_dir = "gone"\n' + JOB))
+    assert "memory_limit is no size: 'much'" in message
+    assert "gone does not exist; make it first" in message

@@ -12,8 +12,10 @@ from urllib.parse import unquote, urlsplit
 import duckdb
 
 from prime_sql import gates, queries
+from prime_sql.append import check_options
 from prime_sql.errors import OptionError, PrimeSqlError, did_you_mean
 from prime_sql.job.file import Job, Output
+from prime_sql.limits import Limits
 from prime_sql.options import finite_number, whole_number
 from prime_sql.output import check_file
 from prime_sql.sources import named
@@ -51,6 +53,7 @@ class _Checks:
         self._try("db", self._database)
         self._places[Path(self.job.path.name).resolve()] = "the job file"
         self._search()
+        self._settings()
         self._validation()
         self._chance()
         self._joins()
@@ -123,6 +126,12 @@ class _Checks:
         self._try("options", lambda: self.says.whole)
         if len(self.problems) == before:
             self._try("validation", lambda: self.says.search)
+
+    def _settings(self) -> None:
+        self._try("memory_limit", lambda: Limits.of(self.says.memory_limit, None))
+        self._try("temp_dir", lambda: Limits.of(None, self.says.temp_dir))
+        if self.says.append and not self.problems:
+            self._try("append", lambda: check_options(self.says.search))
 
     def _validation(self) -> None:
         unseen = self.says.validation

@@ -212,6 +212,13 @@ class JobFile:
         Name of the job, by which its runs are compared; the file's name if left out.
     db
         The DuckDB file that keeps the runs, made if need be.
+    memory_limit
+        How much memory the job may take, as in "4GB" or "50%".
+    temp_dir
+        The folder for what does not fit into memory; beside `db` if left out.
+    append
+        Whether the sources are added to the last published run of the job, in the place of older
+        rows of the same images; the first run searches them alone.
     sources
         The tables that are searched.
     columns
@@ -232,6 +239,9 @@ class JobFile:
 
     name: str | None = None
     db: str
+    memory_limit: str | None = None
+    temp_dir: str | None = None
+    append: bool = False
     sources: Sources
     columns: Columns = Columns()
     options: dict[str, Any] = field(default_factory=dict, metadata={"keys of": Options})

@@ -19,6 +19,7 @@ from prime_sql import gates, queries, validate
 from prime_sql.errors import InputError, PrimeSqlError, WarehouseError, did_you_mean
 from prime_sql.job.checks import OUTPUT, made_by, read_sql
 from prime_sql.job.file import Job, Join, Output
+from prime_sql.limits import Limits
 from prime_sql.options import Options
 from prime_sql.output import Files, append_text
 from prime_sql.publish import Record
@@ -164,6 +165,8 @@ class _Steps:
             ),
             min_unseen_images=self.says.unseen.min_unseen_images,
             tolerance=self.says.unseen.tolerance,
+            allowed=Limits.of(self.says.memory_limit, self.says.temp_dir),
+            append=self.says.append,
             on_sql=self._on_sql,
             on_progress=self._on_progress,
         )
