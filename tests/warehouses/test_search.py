@@ -31,22 +31,6 @@ def same(there, here):
     return here
 
 
-# A search takes Spark more than a minute, of the smallest tables as well.
-NOT_ON_SPARK = (
-    "test_a_split_is_checked_there",
-    "test_other_thresholds_are_a_run_of_their_own",
-    "test_q_values_and_conditions",
-    "test_any_tables",
-)
-
-
-@pytest.fixture(autouse=True)
-def _fewer(request):
-    name = request.node.name
-    if "[spark" in name and name.startswith(NOT_ON_SPARK):
-        pytest.skip("Spark takes over a minute a search; other tests of this file run on it")
-
-
 @pytest.fixture(scope="module")
 def loaded(engine):
     if engine.name == "duckdb":
@@ -227,6 +211,8 @@ def test_an_odd_table_says_the_same(loaded):
 )
 @given(tables=some_tables(), options=some_options())
 def test_any_tables(loaded, tables, options):
+    if loaded.name == "spark":
+        pytest.skip("a minute of Spark for four examples; the other tests of this file run on it")
     predictions = pl.DataFrame(tables[0], schema=["image_id", "label", "prediction"], orient="row")
     tags = pl.DataFrame(tables[1], schema=["image_id", "tag"], orient="row")
     predictions, tags = (each.cast(pl.String) for each in (predictions, tags))
