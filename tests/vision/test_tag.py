@@ -599,7 +599,12 @@ def test_embeddings_are_those_of_open_clip_at_length_one(embedded, open_clip_alo
 def test_embedding_again_does_nothing_and_replacing_does_it_all(own, clip_folder):
     before = vectors(own)
     assert vision.embed(own, clip_folder.as_posix(), batch_size=7).images == 0
-    assert vision.embed(own, f"local-dir:{clip_folder}", replace=True, batch_size=7).images == 30
+    assert (
+        vision.embed(
+            own, f"local-dir:{clip_folder}", replace=True, batch_size=7, device="cpu"
+        ).images
+        == 30
+    )
     after = vectors(own)
     assert after.keys() == before.keys()
     for image_id, vector in before.items():
@@ -608,7 +613,7 @@ def test_embedding_again_does_nothing_and_replacing_does_it_all(own, clip_folder
 
 def test_texts_are_embedded_as_by_open_clip(own, clip_folder, open_clip_alone):
     words = ["black cat", "white dog", "Ünïcode ☃", "x " * 200]
-    done = vision.embed_texts(own, words, str(clip_folder), template="a photo of {}")
+    done = vision.embed_texts(own, words, str(clip_folder), template="a photo of {}", device="cpu")
     assert (done.step, done.model, done.table, done.images) == (
         "embed",
         "tiny",
@@ -921,6 +926,7 @@ def test_clip_tags_are_those_of_the_embeddings(
         threshold=threshold,
         top_k=top_k,
         calibrate=calibrate,
+        device="cpu",  # to the digit as open_clip there; tests/vision/test_cuda.py is about bf16
     )
     if threshold is None and top_k is None:
         threshold, top_k = (None, 10) if calibrate == "none" else (2.5, None)
