@@ -16,8 +16,10 @@ from prime_sql import queries
 from prime_sql.options import LARGEST_MAX_TAGS
 from prime_sql.warehouse import Warehouse
 
-# Bit strings of the DuckDB plan, by measurement: how many bits the longest may have, and how many
-# bytes all those of single tags together.
+# Bits of the DuckDB plan: as many as fit into a signed integer of 128 bits with a count in one byte.
+_WORD = 126
+# By measurement: how many bits of a kind a tag set may have, and how many bytes those of all single
+# tags together.
 LONGEST = 65_536
 MOST_BYTES = 500_000_000
 # How much of the engine's memory a group of classes may take by the estimate. The rest is for what
@@ -125,12 +127,18 @@ def _count_group(
     first: bool,
 ) -> Iterator[tuple[int, int | None]]:
     """Count the sets that grow from ``candidates_1``; yield each size before and after it."""
-    plans, widths = _bit_strings(warehouse, group, survivors)
+    plans, words = _words(warehouse, group, survivors)
     for size in range(1, max_tags + 1):
         yield size, None
         if size > 1 and greedy is None:
             survivors = _step(
-                warehouse, plans, "candidates", f"candidates_{size}", size=size, **absent
+                warehouse,
+                plans,
+                "candidates",
+                f"candidates_{size}",
+                size=size,
+                **absent,
+                **words["candidates"],
             )
         elif size > 1:
             assert greedy is not None
@@ -141,9 +149,25 @@ def _count_group(
             survivors = sizes[size]
         # The members of the largest sets are read once: not worth storing.
         once = size == max_tags > 1
-        _step(warehouse, plans, "members", f"members_{size}", view=once, size=size, **widths)
+        _step(
+            warehouse,
+            plans,
+            "members",
+            f"members_{size}",
+            view=once,
+            size=size,
+            **words["members"],
+        )
         if accuracies:
-            _step(warehouse, plans, "counts", f"counts_{size}", add=not first, size=size)
+            _step(
+                warehouse,
+                plans,
+                "counts",
+                f"counts_{size}",
+                add=not first,
+                size=size,
+                **words["counts"],
+            )
         if size > 2:
             warehouse.drop(f"members_{size - 1}")
         yield size, survivors
@@ -245,21 +269,28 @@ def _step(
     return warehouse.create(relation or name, sql, view=view)
 
 
-def _bit_strings(
+def _words(
     warehouse: Warehouse, group: Group, frequent: int
-) -> tuple[str | None, dict[str, Any]]:
-    """Return the plan for bit strings and their lengths, or that for rows where they are too long.
+) -> tuple[str | None, dict[str, dict[str, int]]]:
+    """Return the plan for bits with the parameters of its files, or that for rows.
 
-    Bit strings have one length for all classes of a group. They pay while a tag set has an image in
-    every few bits; with one huge class they are mostly zeros, and so is the padding of all others.
+    Words are columns, as many for each class of a group. They pay while a tag set has an image in
+    every few bits; with one huge class they are mostly zeros, and so are those of all others.
     """
+    by_rows: dict[str, dict[str, int]] = {"candidates": {}, "members": {}, "counts": {}}
     if warehouse.plans is None:
-        return None, {}
+        return None, by_rows
     errors, right = warehouse.execute(
         "members_1",
         "select coalesce(max(errors), 0), coalesce(max(images - errors), 0) from classes "
         f"where class_id between {group.first} and {group.last}",
     )[0]
     if max(errors, right) > LONGEST or frequent * (errors + right) / 8 > MOST_BYTES:
-        return None, {}
-    return warehouse.plans, {"most_errors": max(errors, 1), "most_right": max(right, 1)}
+        return None, by_rows
+    error_words = {"error_words": -(-max(errors, 1) // _WORD)}
+    words = {**error_words, "right_words": -(-max(right, 1) // _WORD)}
+    return warehouse.plans, {
+        "candidates": error_words,
+        "members": {**words, "bits": _WORD},
+        "counts": words,
+    }

@@ -332,7 +332,9 @@ def records(backend: Backend, run_id: int | None) -> list[dict[str, Any]]:
     if "job" not in table.columns:  # the next run that is stored adds it
         table = table.mutate(job=ibis.null("string"))
     try:
-        return list(table.select(*RUN_SCHEMA).to_pyarrow().to_pylist())
+        # Ibis would import pandas on the way to rows, which takes longer than many a search.
+        found = backend.raw_sql(str(backend.compile(table.select(*RUN_SCHEMA)))).fetchall()
+        return [dict(zip(RUN_SCHEMA, row, strict=True)) for row in found]
     except (duckdb.Error, ibis.common.exceptions.IbisError) as error:
         raise WarehouseError(
             f"schema prime was not made by this version of prime_sql: {first_line(error)}"

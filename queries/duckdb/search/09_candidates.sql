@@ -4,6 +4,7 @@
 -- parameter size: tags in a set
 -- parameter max_absent: how many of them may be absent ones
 -- parameter last_tag: the largest tag_id of a tag; beyond it are the absent ones
+-- parameter error_words = 1: words for the misclassified images of the largest class; for size 3 on
 -- returns: class_id, tag_1 ... tag_size (rising), errors; one row for each surviving tag set
 {% set tags = range(1, size + 1) %}
 {% if size == 1 %}
@@ -56,7 +57,12 @@ with candidates as (
 {% endfor %}
         b.tag_{{ size - 1 }} as tag_{{ size }},
         c.min_errors as min_errors,
-        bit_count(a.error_bits & b.error_bits) as errors
+        cast(
+{% for i in range(error_words) %}
+            {{ "" if loop.first else "+ " }}cast(bit_count(a.errors_{{ i }} & b.errors_{{ i }}) as integer)
+{% endfor %}
+            as bigint
+        ) as errors
     from members_{{ size - 1 }} as a
     inner join members_{{ size - 1 }} as b
         on b.class_id = a.class_id
@@ -76,7 +82,7 @@ select
 {% for i in tags %}
     tag_{{ i }},
 {% endfor %}
-    cast(errors as bigint) as errors
+    errors
 from candidates
 where errors >= min_errors
 {% endif %}

@@ -1,34 +1,60 @@
--- Which images carry all tags of a surviving set? As bit strings, one row for each set.
+-- Which images carry all tags of a surviving set? As bits in words, one row for each set.
 -- reads: size 1: tagged, classes, candidates_1; larger: members_1, members_(size - 1),
 --    candidates_size
 -- parameter size: tags in a set
--- parameter most_errors: misclassified images in the largest class
--- parameter most_right: correctly classified images in the largest class
--- returns: class_id, tag_1 ... tag_size, error_bits and right_bits (one bit for each misclassified
---    and each correctly classified image of the class, set where it carries all tags; null where
---    no image does)
+-- parameter bits: images in a word
+-- parameter error_words: words for the misclassified images of the largest class
+-- parameter right_words: words for the correctly classified images of the largest class
+-- returns: class_id, tag_1 ... tag_size, errors_0 ..., rights_0 ... (words with one bit for each
+--    misclassified and each correctly classified image of the class, set where it carries all tags)
 {% set tags = range(1, size + 1) %}
 {% if size == 1 %}
+with placed as (
+    select
+        t.class_id as class_id,
+        t.tag_id as tag_id,
+        t.error as error,
+        -- Errors come first in a class, so the right images start where the errors end.
+        t.image_no - case when t.error = 1 then 0 else c.errors end as place
+    from tagged as t
+    inner join candidates_1 as s on s.class_id = t.class_id and s.tag_1 = t.tag_id
+    inner join classes as c on c.class_id = t.class_id
+),
+
+words as (
+    select
+        class_id,
+        tag_id,
+        error,
+        place // {{ bits }} as word,
+        bit_or(cast(1 as hugeint) << (place % {{ bits }})) as bits
+    from placed
+    group by class_id, tag_id, error, place // {{ bits }}
+)
+
 select
-    t.class_id as class_id,
-    t.tag_id as tag_1,
-    -- Errors come first in a class, so the right images start where the errors end. Constant
-    -- bounds, because bitstring_agg takes no others.
-    bitstring_agg(t.image_no, 0, {{ most_errors - 1 }}) filter (where t.error = 1) as error_bits,
-    bitstring_agg(cast(t.image_no - c.errors as integer), 0, {{ most_right - 1 }})
-        filter (where t.error = 0) as right_bits
-from tagged as t
-inner join candidates_1 as s on s.class_id = t.class_id and s.tag_1 = t.tag_id
-inner join classes as c on c.class_id = t.class_id
-group by t.class_id, t.tag_id
+    class_id,
+    tag_id as tag_1,
+{% for i in range(error_words) %}
+    coalesce(max(case when error = 1 and word = {{ i }} then bits end), 0) as errors_{{ i }},
+{% endfor %}
+{% for i in range(right_words) %}
+    coalesce(max(case when error = 0 and word = {{ i }} then bits end), 0) as rights_{{ i }}{{ "" if loop.last else "," }}
+{% endfor %}
+from words
+group by class_id, tag_id
 {% else %}
 select
     s.class_id as class_id,
 {% for i in tags %}
     s.tag_{{ i }} as tag_{{ i }},
 {% endfor %}
-    m.error_bits & t.error_bits as error_bits,
-    m.right_bits & t.right_bits as right_bits
+{% for i in range(error_words) %}
+    m.errors_{{ i }} & t.errors_{{ i }} as errors_{{ i }},
+{% endfor %}
+{% for i in range(right_words) %}
+    m.rights_{{ i }} & t.rights_{{ i }} as rights_{{ i }}{{ "" if loop.last else "," }}
+{% endfor %}
 from candidates_{{ size }} as s
 inner join members_{{ size - 1 }} as m
     on m.class_id = s.class_id
