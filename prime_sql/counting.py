@@ -16,7 +16,7 @@ from prime_sql import queries
 from prime_sql.options import LARGEST_MAX_TAGS
 from prime_sql.warehouse import Warehouse
 
-# Bits of the DuckDB plan: as many as fit into a signed integer of 128 bits with a count in one byte.
+# Bits of a word in the DuckDB plan: it is a signed integer of 128 bits, and its count one of 8.
 _WORD = 126
 # By measurement: how many bits of a kind a tag set may have, and how many bytes those of all single
 # tags together.
@@ -271,13 +271,13 @@ def _step(
 
 def _words(
     warehouse: Warehouse, group: Group, frequent: int
-) -> tuple[str | None, dict[str, dict[str, int]]]:
+) -> tuple[str | None, dict[str, dict[str, Any]]]:
     """Return the plan for bits with the parameters of its files, or that for rows.
 
     Words are columns, as many for each class of a group. They pay while a tag set has an image in
     every few bits; with one huge class they are mostly zeros, and so are those of all others.
     """
-    by_rows: dict[str, dict[str, int]] = {"candidates": {}, "members": {}, "counts": {}}
+    by_rows: dict[str, dict[str, Any]] = {"candidates": {}, "members": {}, "counts": {}}
     if warehouse.plans is None:
         return None, by_rows
     errors, right = warehouse.execute(

@@ -241,28 +241,60 @@ select coalesce(max(errors), 0), coalesce(max(images - errors), 0) from classes 
 
 -- members_1
 create or replace temp table members_1 as
+with placed as (
+    select
+        t.class_id as class_id,
+        t.tag_id as tag_id,
+        t.error as error,
+        -- Errors come first in a class, so the right images start where the errors end.
+        t.image_no - case when t.error = 1 then 0 else c.errors end as place
+    from tagged as t
+    inner join candidates_1 as s on s.class_id = t.class_id and s.tag_1 = t.tag_id
+    inner join classes as c on c.class_id = t.class_id
+),
+
+words as (
+    select
+        class_id,
+        tag_id,
+        error,
+        place // 126 as word,
+        bit_or(cast(1 as hugeint) << (place % 126)) as bits
+    from placed
+    group by class_id, tag_id, error, place // 126
+)
+
 select
-    t.class_id as class_id,
-    t.tag_id as tag_1,
-    -- Errors come first in a class, so the right images start where the errors end. Constant
-    -- bounds, because bitstring_agg takes no others.
-    bitstring_agg(t.image_no, 0, 3) filter (where t.error = 1) as error_bits,
-    bitstring_agg(cast(t.image_no - c.errors as integer), 0, 7)
-        filter (where t.error = 0) as right_bits
-from tagged as t
-inner join candidates_1 as s on s.class_id = t.class_id and s.tag_1 = t.tag_id
-inner join classes as c on c.class_id = t.class_id
-group by t.class_id, t.tag_id
+    class_id,
+    tag_id as tag_1,
+    coalesce(max(case when error = 1 and word = 0 then bits end), 0) as errors_0,
+    coalesce(max(case when error = 0 and word = 0 then bits end), 0) as rights_0
+from words
+group by class_id, tag_id
 
 -- counts_1
 create or replace temp table counts_1 as
+with counted as (
+    select
+        class_id,
+        tag_1,
+        cast(
+            cast(bit_count(errors_0) as integer)
+            as bigint
+        ) as errors,
+        cast(
+            cast(bit_count(rights_0) as integer)
+            as bigint
+        ) as rights
+    from members_1
+)
+
 select
     class_id,
     tag_1,
-    cast(coalesce(bit_count(error_bits), 0) + coalesce(bit_count(right_bits), 0) as bigint)
-        as images,
-    cast(coalesce(bit_count(error_bits), 0) as bigint) as errors
-from members_1
+    errors + rights as images,
+    errors
+from counted
 
 -- candidates_2
 create or replace temp table candidates_2 as
@@ -298,8 +330,8 @@ select
     s.class_id as class_id,
     s.tag_1 as tag_1,
     s.tag_2 as tag_2,
-    m.error_bits & t.error_bits as error_bits,
-    m.right_bits & t.right_bits as right_bits
+    m.errors_0 & t.errors_0 as errors_0,
+    m.rights_0 & t.rights_0 as rights_0
 from candidates_2 as s
 inner join members_1 as m
     on m.class_id = s.class_id
@@ -310,14 +342,29 @@ inner join members_1 as t
 
 -- counts_2
 create or replace temp table counts_2 as
+with counted as (
+    select
+        class_id,
+        tag_1,
+        tag_2,
+        cast(
+            cast(bit_count(errors_0) as integer)
+            as bigint
+        ) as errors,
+        cast(
+            cast(bit_count(rights_0) as integer)
+            as bigint
+        ) as rights
+    from members_2
+)
+
 select
     class_id,
     tag_1,
     tag_2,
-    cast(coalesce(bit_count(error_bits), 0) + coalesce(bit_count(right_bits), 0) as bigint)
-        as images,
-    cast(coalesce(bit_count(error_bits), 0) as bigint) as errors
-from members_2
+    errors + rights as images,
+    errors
+from counted
 
 -- candidates_3
 create or replace temp table candidates_3 as
@@ -330,7 +377,10 @@ with candidates as (
         a.tag_2 as tag_2,
         b.tag_2 as tag_3,
         c.min_errors as min_errors,
-        bit_count(a.error_bits & b.error_bits) as errors
+        cast(
+            cast(bit_count(a.errors_0 & b.errors_0) as integer)
+            as bigint
+        ) as errors
     from members_2 as a
     inner join members_2 as b
         on b.class_id = a.class_id
@@ -344,7 +394,7 @@ select
     tag_1,
     tag_2,
     tag_3,
-    cast(errors as bigint) as errors
+    errors
 from candidates
 where errors >= min_errors
 
@@ -355,8 +405,8 @@ select
     s.tag_1 as tag_1,
     s.tag_2 as tag_2,
     s.tag_3 as tag_3,
-    m.error_bits & t.error_bits as error_bits,
-    m.right_bits & t.right_bits as right_bits
+    m.errors_0 & t.errors_0 as errors_0,
+    m.rights_0 & t.rights_0 as rights_0
 from candidates_3 as s
 inner join members_2 as m
     on m.class_id = s.class_id
@@ -368,15 +418,31 @@ inner join members_1 as t
 
 -- counts_3
 create or replace temp table counts_3 as
+with counted as (
+    select
+        class_id,
+        tag_1,
+        tag_2,
+        tag_3,
+        cast(
+            cast(bit_count(errors_0) as integer)
+            as bigint
+        ) as errors,
+        cast(
+            cast(bit_count(rights_0) as integer)
+            as bigint
+        ) as rights
+    from members_3
+)
+
 select
     class_id,
     tag_1,
     tag_2,
     tag_3,
-    cast(coalesce(bit_count(error_bits), 0) + coalesce(bit_count(right_bits), 0) as bigint)
-        as images,
-    cast(coalesce(bit_count(error_bits), 0) as bigint) as errors
-from members_3
+    errors + rights as images,
+    errors
+from counted
 
 -- tag_names
 create or replace temp table tag_names as
