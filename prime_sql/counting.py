@@ -18,6 +18,8 @@ from prime_sql.warehouse import Warehouse
 
 # Bits of a word in the DuckDB plan: it is a signed integer of 128 bits, and its count one of 8.
 _WORD = 126
+# What DuckDB holds for a column of a table while each thread writes it, a few times over.
+_COLUMN_BYTES = 4 * 262_144
 # By measurement: how many bits of a kind a tag set may have, and how many bytes those of all single
 # tags together.
 LONGEST = 65_536
@@ -274,8 +276,9 @@ def _words(
 ) -> tuple[str | None, dict[str, dict[str, Any]]]:
     """Return the plan for bits with the parameters of its files, or that for rows.
 
-    Words are columns, as many for each class of a group. They pay while a tag set has an image in
-    every few bits; with one huge class they are mostly zeros, and so are those of all others.
+    There are as many bits for each class of a group. They pay while a tag set has an image in every
+    few bits; with one huge class they are mostly zeros, and so are those of all others. Words are
+    columns; where memory is too short for so many, a bit string holds all.
     """
     by_rows: dict[str, dict[str, Any]] = {"candidates": {}, "members": {}, "counts": {}}
     if warehouse.plans is None:
@@ -287,10 +290,17 @@ def _words(
     )[0]
     if max(errors, right) > LONGEST or frequent * (errors + right) / 8 > MOST_BYTES:
         return None, by_rows
-    error_words = {"error_words": -(-max(errors, 1) // _WORD)}
-    words = {**error_words, "right_words": -(-max(right, 1) // _WORD)}
+    most = {"most_errors": max(errors, 1), "most_right": max(right, 1)}
+    bits = _WORD
+    words = {
+        "error_words": -(-most["most_errors"] // bits),
+        "right_words": -(-most["most_right"] // bits),
+    }
+    memory, columns = warehouse.memory, sum(words.values())
+    if memory is not None and columns * _COLUMN_BYTES * warehouse.threads > memory * _SHARE:
+        bits, words = 0, dict.fromkeys(words, 1)
     return warehouse.plans, {
-        "candidates": error_words,
-        "members": {**words, "bits": _WORD},
+        "candidates": {"error_words": words["error_words"]},
+        "members": {**words, **most, "bits": bits},
         "counts": words,
     }

@@ -208,14 +208,14 @@ def explain(error: duckdb.Error, step: str) -> LimitError | None:
     full = "No space left" in text or "max_temp_directory_size" in text
     if full:
         return LimitError(
-            f"step {step} failed: a disk is full: {_first(text)}. Nothing was written to the "
+            f"step {step} failed: a disk is full: {_first(text)}. It wrote nothing to the "
             "database. Free some space, give another folder with --temp-dir (temp_dir), or raise "
             "--memory-limit (memory_limit), so that less has to be kept there"
         )
     if isinstance(error, duckdb.OutOfMemoryException):
         return LimitError(
-            f"step {step} failed: the memory limit is too small: {_first(text)}. Nothing was "
-            "written to the database. Raise --memory-limit (memory_limit), or count less: a "
+            f"step {step} failed: the memory limit is too small: {_first(text)}. It wrote "
+            "nothing to the database. Raise --memory-limit (memory_limit), or count less: a "
             "smaller max_tags, or a larger min_images or min_tag_images"
         )
     return None

@@ -103,6 +103,11 @@ class Warehouse:
         """The bytes that the engine allows itself, or None where that is not known."""
         return limits.engine_memory(self.backend.con)
 
+    @property
+    def threads(self) -> int:
+        """How many threads the engine uses."""
+        return int(self.backend.raw_sql("select current_setting('threads')").fetchall()[0][0])
+
     @cached_property
     def schema(self) -> str:
         """The schema of the results, quoted, with its catalog.

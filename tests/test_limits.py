@@ -1,8 +1,12 @@
 """A search within a memory limit: the same rows, and one clear error where it is too tight."""
 
+import hashlib
+import json
 import os
+import subprocess
 import sys
 
+import duckdb
 import ibis
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -14,6 +18,7 @@ from prime_sql.limits import Limits
 from prime_sql.warehouse import Warehouse
 from tests import oracle
 from tests.data import expected, found, search
+from tests.test_cli import fail
 from tests.test_search import PLANS, assert_same, frames, options, tables
 
 pytestmark = pytest.mark.filterwarnings("ignore::prime_sql.InputWarning")
@@ -83,6 +88,119 @@ def test_the_estimate_decides_how_many_classes_go_together(monkeypatch):
     # An estimate of each class, from numbers that are known by hand: hundreds of bytes.
     assert groups(1) == 1 + 1  # one query more asks for the longest bit strings
     assert groups(0) == 3 * 2
+
+
+def test_bit_strings_stand_in_for_words_where_memory_is_short(monkeypatch):
+    def bits(statements):
+        return [each for each in ("bit_or(", "bitstring_agg(") if each in "".join(statements)]
+
+    runs = []
+    for bytes_of_a_column, wanted in ((1, "bit_or("), (10**12, "bitstring_agg(")):
+        monkeypatch.setattr(counting, "_COLUMN_BYTES", bytes_of_a_column)
+        statements = []
+        run = search(on_sql=lambda each, seen=statements: seen.append(each.sql))
+        assert bits(statements) == [wanted]
+        runs.append(rows(run, *FOUND))
+    assert runs[0] == runs[1]
+
+
+# Real limits --------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory):
+    """Files of 200,000 images with 2 million tags, whose search takes more than a small limit."""
+    folder = tmp_path_factory.mktemp("large")
+    names = [str(folder / f"{name}.parquet") for name in ("predictions", "tags")]
+    with duckdb.connect() as con:
+        con.execute(
+            f"""
+            copy (
+                select
+                    'image ' || i as image_id,
+                    'class ' || i % 20 as label,
+                    case when i // 20 % 5 = 0 or hash(i) % 10 = 0 then 'other' else label end
+                        as prediction
+                from range(200_000) as images (i)
+            ) to '{names[0]}'
+            """
+        )
+        con.execute(
+            f"""
+            copy (
+                select 'image ' || i as image_id, 'tag ' || hash(i, j) % 40 as tag
+                from range(200_000) as images (i), range(10) as tags (j)
+                union all
+                select 'image ' || i, 'dark'
+                from range(200_000) as images (i)
+                where i // 20 % 5 = 0 or i % 3 = 0
+            ) to '{names[1]}'
+            """
+        )
+    return names
+
+
+SEARCH = """
+import hashlib, json, resource, sys
+import prime_sql as ps
+with ps.search(*sys.argv[1:3], max_tags=3, min_drop=0.2, memory_limit=sys.argv[3] or None) as run:
+    modes = sorted(run.failure_modes.to_polars().drop("run_id").rows())
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+rows = hashlib.sha256(repr(modes).encode()).hexdigest()
+print(json.dumps({"modes": len(modes), "rows": rows, "peak": peak}))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a process's peak has another unit elsewhere")
+def test_a_search_stays_near_its_limit(large):
+    def measured(limit):
+        done = subprocess.run(
+            [sys.executable, "-c", SEARCH, *large, limit],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    limited, free = measured("300MB"), measured("")
+    assert limited["modes"] == free["modes"] > 100
+    assert limited["rows"] == free["rows"]
+    assert limited["peak"] < 1.5 * 300e6
+    assert limited["peak"] < free["peak"]
+
+
+@pytest.fixture
+def before(tmp_path):
+    """A database that holds a run, and its hash."""
+    path = tmp_path / "prime.duckdb"
+    search(into=path).close()
+    return path, hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def refused(large, before, *flags):
+    path, its_hash = before
+    said = fail("search", *large, "--db", str(path), "--max-tags", "3", *flags)
+    assert "It wrote nothing to the database" in said
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == its_hash
+    assert [each.name for each in path.parent.iterdir() if each.is_file()] == [path.name]
+    return said
+
+
+def test_a_full_disk_leaves_the_database_as_it_was(large, before, small_disk):
+    said = refused(large, before, "--memory-limit", "250MB", "--temp-dir", str(small_disk))
+    assert "a disk is full" in said
+    assert "give another folder with --temp-dir" in said
+    assert not [*small_disk.iterdir()]
+
+
+def test_too_small_a_limit_leaves_the_database_as_it_was(large, before, tmp_path):
+    folder = tmp_path / "spill"
+    folder.mkdir()
+    said = refused(large, before, "--memory-limit", "100MB", "--temp-dir", str(folder))
+    assert "the memory limit is too small" in said
+    assert "Raise --memory-limit" in said
+    assert not [*folder.iterdir()]
 
 
 # Settings -----------------------------------------------------------------------------------------

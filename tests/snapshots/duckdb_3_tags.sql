@@ -279,11 +279,11 @@ with counted as (
         class_id,
         tag_1,
         cast(
-            cast(bit_count(errors_0) as integer)
+            cast(coalesce(bit_count(errors_0), 0) as integer)
             as bigint
         ) as errors,
         cast(
-            cast(bit_count(rights_0) as integer)
+            cast(coalesce(bit_count(rights_0), 0) as integer)
             as bigint
         ) as rights
     from members_1
@@ -348,11 +348,11 @@ with counted as (
         tag_1,
         tag_2,
         cast(
-            cast(bit_count(errors_0) as integer)
+            cast(coalesce(bit_count(errors_0), 0) as integer)
             as bigint
         ) as errors,
         cast(
-            cast(bit_count(rights_0) as integer)
+            cast(coalesce(bit_count(rights_0), 0) as integer)
             as bigint
         ) as rights
     from members_2
@@ -425,11 +425,11 @@ with counted as (
         tag_2,
         tag_3,
         cast(
-            cast(bit_count(errors_0) as integer)
+            cast(coalesce(bit_count(errors_0), 0) as integer)
             as bigint
         ) as errors,
         cast(
-            cast(bit_count(rights_0) as integer)
+            cast(coalesce(bit_count(rights_0), 0) as integer)
             as bigint
         ) as rights
     from members_3

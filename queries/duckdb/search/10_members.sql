@@ -1,14 +1,31 @@
--- Which images carry all tags of a surviving set? As bits in words, one row for each set.
+-- Which images carry all tags of a surviving set? As bits, one row for each set: in words, which are
+-- counted faster, or in one bit string, where so many columns would take too much memory.
 -- reads: size 1: tagged, classes, candidates_1; larger: members_1, members_(size - 1),
 --    candidates_size
 -- parameter size: tags in a set
--- parameter bits: images in a word
--- parameter error_words: words for the misclassified images of the largest class
--- parameter right_words: words for the correctly classified images of the largest class
--- returns: class_id, tag_1 ... tag_size, errors_0 ..., rights_0 ... (words with one bit for each
---    misclassified and each correctly classified image of the class, set where it carries all tags)
+-- parameter bits: images in a word; 0 for bit strings
+-- parameter error_words: words for the misclassified images of the largest class; 1 bit string
+-- parameter right_words: words for the correctly classified images of the largest class; likewise
+-- parameter most_errors: misclassified images in the largest class
+-- parameter most_right: correctly classified images in the largest class
+-- returns: class_id, tag_1 ... tag_size, errors_0 ..., rights_0 ... (one bit for each misclassified
+--    and each correctly classified image of the class, set where it carries all tags; a bit string
+--    is null where no image does)
 {% set tags = range(1, size + 1) %}
-{% if size == 1 %}
+{% if size == 1 and not bits %}
+select
+    t.class_id as class_id,
+    t.tag_id as tag_1,
+    -- Errors come first in a class, so the right images start where the errors end. Constant
+    -- bounds, because bitstring_agg takes no others.
+    bitstring_agg(t.image_no, 0, {{ most_errors - 1 }}) filter (where t.error = 1) as errors_0,
+    bitstring_agg(cast(t.image_no - c.errors as integer), 0, {{ most_right - 1 }})
+        filter (where t.error = 0) as rights_0
+from tagged as t
+inner join candidates_1 as s on s.class_id = t.class_id and s.tag_1 = t.tag_id
+inner join classes as c on c.class_id = t.class_id
+group by t.class_id, t.tag_id
+{% elif size == 1 %}
 with placed as (
     select
         t.class_id as class_id,
