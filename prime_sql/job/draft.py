@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -281,7 +282,7 @@ def _text(draft: Draft, predictions: str, tags: str, db: str) -> str:
         "",
         f"db = {_quoted(db)}  # keeps the runs; made if need be",
         '# memory_limit = "4GB"  # what does not fit goes to temp_dir',
-        '# temp_dir = "/scratch"',
+        f"# temp_dir = {_quoted(tempfile.gettempdir())}",
         "# append = true  # the sources hold what is new since the last run of this job",
         "",
         "[sources]",
