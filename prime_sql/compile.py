@@ -16,7 +16,7 @@ import sqlglot
 import sqlglot.expressions as sge
 
 from prime_sql import __version__, queries
-from prime_sql.dialects import CLEAR, DIALECTS, KEEP, renamed, translated
+from prime_sql.dialects import CLEAR, DIALECTS, KEEP, SETTINGS, flat, renamed, translated
 from prime_sql.errors import OptionError, did_you_mean, shorten
 from prime_sql.inputs import has_subquery, parse_condition
 from prime_sql.options import LARGEST_MAX_TAGS, Options
@@ -93,7 +93,11 @@ def compile(
         role: f"verbatim_{role}" if table.is_verbatim else table.sql
         for role, table in tables.items()
     }
-    steps = [(name, translated(sql, dialect)) for name, sql in _steps(chosen, sources, dialect)]
+    steps = [
+        (part, translated(sql, dialect))
+        for name, whole in _steps(chosen, sources, dialect)
+        for part, sql in ([(name, whole)] if script else flat(name, whole, dialect))
+    ]
     # Some engines would take a table of the user's for the step of that name, or the other way
     # round; and a script must not hide or replace any.
     names = {name: f"{_PREFIX}{name}" for name, _ in steps if script or name in taken}
@@ -112,6 +116,9 @@ def compile(
         statements.append(final)
         if dialect in CLEAR:
             statements += [f"drop table {name}" for name, _ in parts]
+        if dialect in SETTINGS:
+            before, after = SETTINGS[dialect]
+            statements = [before, *statements, after]
         statement = ";\n\n".join(statements) + ";\n"
     else:
         ctes = ",\n\n".join(f"{name} as (\n{_indented(sql)}\n)" for name, sql in parts)
@@ -122,10 +129,10 @@ def compile(
     for role, table in tables.items():
         if table.is_verbatim:
             statement = statement.replace(sources[role], table.sql)
-    return f"{_header(chosen, predictions, tags, dialect)}\n{statement}"
+    return f"{_header(chosen, predictions, tags, dialect, script=script)}\n{statement}"
 
 
-def _header(options: Options, predictions: str, tags: str, dialect: str) -> str:
+def _header(options: Options, predictions: str, tags: str, dialect: str, *, script: bool) -> str:
     """Say what the statement answers and what it takes for granted, as comments."""
 
     def comment(text: str) -> str:
@@ -144,6 +151,8 @@ def _header(options: Options, predictions: str, tags: str, dialect: str) -> str:
         "Takes for granted: every image stands once in its class; image_id, label and prediction",
         "are never null.",
     ]
+    if not script and dialect in SETTINGS:
+        lines.append(f"Beyond two tags, {SETTINGS[dialect][0]} first, or take the script.")
     return "\n".join(f"-- {comment(line)}" for line in lines)
 
 

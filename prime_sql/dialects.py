@@ -28,8 +28,9 @@ DIALECTS = (
 )
 
 # How a script keeps the answer of a step for others: in a temporary table where there is such.
-# PostgreSQL and Redshift plan joins well only of tables whose sizes they know. Spark, Databricks
-# and Trino have no temporary ones: where a table of that name is there already, the script ends.
+# PostgreSQL plans joins well only of tables whose sizes it knows; Redshift looks at them unasked.
+# Spark, Databricks and Trino have no temporary ones: where a table of that name is there already,
+# the script ends.
 # (Spark caches temporary views, but plans each anew through all those that it is made from:
 # minutes for two tags.)
 KEEP = {
@@ -44,10 +45,13 @@ KEEP = {
     "snowflake": ("create or replace temporary table NAME as\nSQL",),
     "bigquery": ("create or replace temp table NAME as\nSQL",),
     "trino": ("create table NAME as\nSQL",),
-    "redshift": ("create temporary table NAME as\nSQL", "analyze NAME"),
+    "redshift": ("create temporary table NAME as\nSQL",),
     "clickhouse": ("create or replace temporary table NAME as\nSQL",),
     "datafusion": ("create or replace table NAME as\nSQL",),  # in memory, as all of its own
 }
+# PostgreSQL takes sets that share most of their tags for far fewer than they are, and then compares
+# each row with each. No table of ours has an index, which alone would make that fast.
+SETTINGS = {"postgres": ("set enable_nestloop = off", "reset enable_nestloop")}
 # There a script that runs again in the session finds its tables gone.
 CLEAR = ("spark", "databricks", "trino", "redshift")
 
@@ -62,6 +66,21 @@ def renamed(sql: str, names: dict[str, str], dialect: str) -> str:
         if before.token_type in (TokenType.FROM, TokenType.JOIN) and token.text in names:
             sql = f"{sql[: token.start]}{names[token.text]}{sql[token.end + 1 :]}"
     return sql
+
+
+def flat(name: str, sql: str, dialect: str) -> list[tuple[str, str]]:
+    """Part a step from those that it begins with: Redshift has no `with` inside of another.
+
+    DuckDB's stay together, as the file has them.
+    """
+    if dialect == "duckdb":
+        return [(name, sql)]
+    tree = sqlglot.parse_one(sql, read="duckdb")
+    assert isinstance(tree, sge.Query)
+    inner = [(cte.alias, cte.this.sql("duckdb", pretty=True)) for cte in tree.ctes]
+    for begun in list(tree.find_all(sge.With)):
+        begun.pop()
+    return [*inner, (name, tree.sql("duckdb", pretty=True))] if inner else [(name, sql)]
 
 
 def translated(sql: str, dialect: str) -> str:
@@ -82,6 +101,10 @@ def translated(sql: str, dialect: str) -> str:
             if ordered.this.name in _TEXTS:
                 collation = sge.Identifier(this="C", quoted=True)
                 ordered.set("this", sge.Collate(this=ordered.this.copy(), expression=collation))
+    if dialect == "bigquery":
+        # Its windows know no "nulls last"; nothing that is sorted is ever null.
+        for ordered in tree.find_all(sge.Ordered):
+            ordered.set("nulls_first", not ordered.args.get("desc"))
     if dialect == "trino":
         for hashed in reversed(list(tree.find_all(sge.MD5))):  # the innermost first
             binary = sge.Anonymous(this="TO_UTF8", expressions=[hashed.this.copy()])

@@ -231,6 +231,8 @@ def test_what_sqlglot_leaves_is_mended():
     assert "MD5(class_name)" not in trino
     for dialect in ("bigquery", "trino"):
         assert "TO_HEX(" in ps.compile("p", "t", dialect=dialect)  # hashes are bytes there
+    assert "NULLS" not in ps.compile("p", "t", dialect="bigquery")  # its windows have none
+    assert ps.compile("p", "t", dialect="redshift").lower().count("with ") == 1  # none inside
     snowflake = ps.compile("p", "t", dialect="snowflake")
     assert "CAST(label AS " in snowflake  # quoted, it would not find LABEL
 
