@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from ibis.backends.duckdb import Backend
 
-from prime_sql import counting, inputs, queries
+from prime_sql import counting, inputs, schema
 from prime_sql.errors import InputError, OptionError, StoredCountsError, shorten
 from prime_sql.inputs import Inputs
 from prime_sql.options import Options
@@ -26,13 +26,13 @@ from prime_sql.publish import Record, publish
 from prime_sql.results import Run
 from prime_sql.sources import describe, reading
 from prime_sql.stored import UNPUBLISHED, records
-from prime_sql.warehouse import Database, Warehouse, is_made
+from prime_sql.warehouse import Database, Warehouse
 
 if TYPE_CHECKING:
     from prime_sql.search import Steps, Work
 
 # Views of the session whose names later steps, or stored tables, have as well.
-_VIEWS = ("stored_images", "stored_tags", "class_tags")
+_VIEWS = ("stored_images", "stored_tags", "images")
 
 
 def check_options(options: Options) -> None:
@@ -72,11 +72,13 @@ def latest(backend: Backend, options: Options, job: str | None) -> Run:
     StoredCountsError
         When there is none, or several could be meant.
     """
-    of_job = _of_job(backend, job)
-    whose = "without a job" if job is None else f"of job {job!r}"
     first = "search everything in full once, without append"
+    published = _published(backend)
+    if not published:
+        raise StoredCountsError(f"there is no run to append to yet: {first}")
+    whose = "without a job" if job is None else f"of job {job!r}"
+    of_job = [each for each in published if each["job"] == job]
     if not of_job:
-        published = _published(backend) if is_made(backend) else []
         jobs = sorted({each["job"] for each in published if each["job"] is not None})
         known = f"; there are runs of {', '.join(map(repr, jobs))}" if jobs else ""
         raise StoredCountsError(f"there is no run {whose} to append to{known}: {first}")
@@ -99,12 +101,6 @@ def latest(backend: Backend, options: Options, job: str | None) -> Run:
 
 def _published(backend: Backend) -> list[dict[str, Any]]:
     return [each for each in records(backend, None) if each["status"] != UNPUBLISHED]
-
-
-def _of_job(backend: Backend, job: str | None) -> list[dict[str, Any]]:
-    if not is_made(backend):
-        return []
-    return [each for each in _published(backend) if each["job"] == job]
 
 
 def _differences(record: dict[str, Any], options: Options) -> str:
@@ -143,7 +139,9 @@ def appending(
                 "runs in a warehouse are not appended to, only those in a DuckDB database; search "
                 "in full, without append"
             )
-        if first is not None and not _of_job(warehouse.backend, record.job):
+        if first is not None and all(
+            each["job"] != record.job for each in _published(warehouse.backend)
+        ):
             return first(database, counted_in, warehouse, steps)
         base = (
             latest(warehouse.backend, record.options or options, record.job)
@@ -172,13 +170,16 @@ def appending(
         steps.end(loaded.rows["predictions"])
         _unite(options, counted, loaded, warehouse, steps)
         _add(options, counted, loaded, warehouse, steps)
-        note = select_modes(options, loaded, warehouse, steps, counted=True)
+        note = select_modes(options, loaded, warehouse, steps, frequent="single_tags")
         steps.start("publish")
         for view in _VIEWS:
             warehouse.execute("drop", f"drop view if exists temp.{view}")
         with database.publishing(warehouse, warehouse) as after:
             kept = replace(record, sources=None)  # those of the earlier runs, too
-            published = publish(options, loaded, note, None, warehouse, record=kept, after=after)
+            keep = partial(_keep_images, options, counted, warehouse)
+            published = publish(
+                options, loaded, note, None, warehouse, record=kept, after=after, keep_images=keep
+            )
         steps.end(loaded.rows["failure_modes"])
         return published
 
@@ -188,48 +189,67 @@ def appending(
 def _unite(
     options: Options, counted: Run, loaded: Inputs, warehouse: Warehouse, steps: Steps
 ) -> None:
-    """Fill the session with the images of the run and the new ones, up to ``tagged``."""
+    """Fill the session with the images of the run and the new ones, up to ``tag_counts``."""
     step = partial(counting.step, warehouse, folder="append")
     run: dict[str, Any] = {"schema": warehouse.schema, "run_id": counted.run_id}
     steps.start("outcomes")
     warehouse.create("new_predictions", "select * from predictions")
     step("stored_images", view=True, **run)
+    step("named_images")
     _check_removed(counted, loaded, warehouse)
     with reading("tags", loaded.sources.get("appended_tags", "none")):
         step("places")
-        loaded.rows["predictions"] = step("predictions")
+        step("present_images")
+        step("classes", min_images=options.min_images, min_drop=options.min_drop, **run)
+        # An image that is predicted anew, or goes, does so in all classes.
+        loaded.rows["predictions"], gone, new = warehouse.execute(
+            "classes",
+            "select (select cast(coalesce(sum(images), 0) as bigint) from classes), "
+            "(select count(distinct image_id) from named_images where replaced = 1), "
+            "(select count(distinct image_id) from new_predictions)",
+        )[0]
         if not loaded.rows["predictions"]:
             raise InputError(
                 f"no image of run {counted.run_id} is left, and there is no new one; a run needs "
                 "predictions"
             )
-        counting.step(
-            warehouse, "classes", min_images=options.min_images, min_drop=options.min_drop
-        )
-        loaded.rows["images"] = step("images")
-        steps.end(loaded.rows["images"])
-        steps.start("tagged")
+        loaded.rows["images"] = counted.row_counts["images"] - gone + new
+        step("class_numbers", **run)
         step("known_tags", **run)
         step("stored_tags", view=True, **run)
+        step("named_tags")
         step("new_tags")
     step("retagged")
-    step("outcomes")
-    tag_rows = step("carried")
+    step("current_tags")
+    step("outcomes", **run)
+    steps.end(loaded.rows["images"])
+    steps.start("tagged")
+    step("changes")
+    step("change_tags")
+    step("tag_counts", **run)
     loaded.rows["tags"] = step("vocabulary")
+    warehouse.create("images", "select image_id from outcomes group by image_id", view=True)
     inputs.check_tags(warehouse, loaded, options.max_absent, "appended_tags")
-    loaded.rows["new_tag_rows"], loaded.rows["tag_rows"] = loaded.rows["tag_rows"], tag_rows
-    step("class_tags", view=True)
-    frequent = counting.step(
+    loaded.rows["new_tag_rows"] = loaded.rows["tag_rows"]
+    loaded.rows["tag_rows"], loaded.rows["rare_tags"] = warehouse.execute(
+        "tag_counts",
+        "select cast(coalesce(sum(images), 0) as bigint), cast(coalesce(sum(case when images < "
+        f"{options.tag_images} then images end), 0) as bigint) from tag_counts",
+    )[0]
+    step("tag_numbers", **run)
+    step("loose_tags", min_tag_images=options.tag_images, **run)
+    steps.end(loaded.rows["tag_rows"] - loaded.rows["rare_tags"])
+
+
+def _keep_images(options: Options, counted: Run, warehouse: Warehouse, run_id: int) -> None:
+    """Store what is in the session of the images as those of the run."""
+    schema.script(
         warehouse,
-        "tagged",
+        "appended_images",
+        run_id=run_id,
+        stored_run_id=counted.run_id,
         min_tag_images=options.tag_images,
-        max_absent=options.max_absent,
-        last_tag=loaded.rows["tags"],
     )
-    loaded.rows["rare_tags"] = counting.step(
-        warehouse, "rare_tags", min_tag_images=options.tag_images
-    )
-    steps.end(frequent)
 
 
 def _check_removed(counted: Run, loaded: Inputs, warehouse: Warehouse) -> None:
@@ -261,7 +281,7 @@ def _add(
     steps.start("tag sets", 1)
     counting.step(warehouse, "tag_names", **absent)
     step("single_tags", min_tag_images=options.tag_images, **absent)
-    step("counted_tags", min_tag_images=counted.options.tag_images, **run, **absent)
+    step("counted_tags", min_tag_images=counted.options.tag_images, **absent)
     anew = step(
         "open_classes",
         min_images=counted.options.min_images,
@@ -270,38 +290,36 @@ def _add(
     )
     loaded.rows["recounted_classes"] = anew
     if anew:
+        step("open_tagged", "tagged", **run, **absent)
         with _only_open_classes(warehouse):
             counting.count_tag_sets(warehouse, options.max_tags, **absent)
-    step("changes")
     loaded.rows["recounted_tag_sets"] = 0
     for size in sizes:
         if size == 1:
-            step("passing_tags", "passing_1")
+            passing = step("passing_tags", "passing_1")
             step("changed_tags", "changed_1", **absent)
             plans, widths = _error_bits(warehouse)
-            _step(warehouse, plans, "error_members", **widths)
+            planned = partial(counting.planned_step, warehouse, plans, folder="append")
+            planned("error_members", **run, **absent, **widths)
         else:
             steps.start("tag sets", size)
             step("stored_sets", size=size, **run)
             step("changed_sets", f"changed_{size}", size=size, **absent)
             step("set_changes", size=size)
             loaded.rows["recounted_tag_sets"] += step("unknown_sets", size=size)
-            _step(warehouse, plans, "new_sets", size=size)
-            step("passing_sets", f"passing_{size}", size=size)
-        counts = f"counts_{size}"
+            planned("new_sets", f"new_sets_{size}", size=size)
+            passing = step("passing_sets", f"passing_{size}", size=size)
         if anew:
-            warehouse.execute(counts, f"insert into {counts} select * from passing_{size}")
-        else:
-            warehouse.create(counts, f"select * from passing_{size}")
-        steps.end(warehouse.execute(counts, f"select count(*) from {counts}")[0][0])
+            passing += warehouse.execute("work", f"select count(*) from counts_{size}")[0][0]
+        steps.end(passing)
     steps.start("accuracies")
+    if options.max_tags > 1:
+        step("set_rows", sizes=sizes[1:], **run, **absent)
+    step("passing_tags", "counts_1", add=bool(anew))
+    for size in sizes[1:]:
+        step("counts", f"counts_{size}", add=bool(anew), size=size)
     loaded.rows["tag_sets"] = counting.tag_sets(warehouse, options.max_tags)
     steps.end(loaded.rows["tag_sets"])
-
-
-def _step(warehouse: Warehouse, plans: str | None, name: str, **values: Any) -> None:
-    sql = queries.find(f"append/{name}", plans).render(warehouse.dialect, **values)
-    warehouse.create(name, sql)
 
 
 def _error_bits(warehouse: Warehouse) -> tuple[str | None, dict[str, Any]]:
@@ -319,16 +337,12 @@ def _error_bits(warehouse: Warehouse) -> tuple[str | None, dict[str, Any]]:
 
 @contextmanager
 def _only_open_classes(warehouse: Warehouse) -> Iterator[None]:
-    """In the block, ``classes`` and ``tagged`` are those of the classes that are counted anew."""
-    names = ("classes", "tagged")
-    for name in names:
-        warehouse.execute(name, f"alter table temp.{name} rename to every_{name}")
-        warehouse.create(
-            name,
-            f"select e.* from every_{name} as e "
-            "inner join open_classes as w on w.class_id = e.class_id",
-        )
+    """In the block, ``classes`` are those that are counted anew."""
+    warehouse.execute("classes", "alter table temp.classes rename to every_class")
+    warehouse.create(
+        "classes",
+        "select e.* from every_class as e inner join open_classes as w on w.class_id = e.class_id",
+    )
     yield
-    for name in names:
-        warehouse.drop(name)
-        warehouse.execute(name, f"alter table temp.every_{name} rename to {name}")
+    warehouse.drop("classes")
+    warehouse.execute("classes", "alter table temp.every_class rename to classes")

@@ -38,10 +38,35 @@ def step(
     *,
     folder: str = "search",
     view: bool = False,
+    add: bool = False,
     **values: Any,
 ) -> int:
-    """Keep the answer of a file of ``queries/`` as a relation of the session; return its rows."""
-    return _step(warehouse, warehouse.plans, name, relation, folder=folder, view=view, **values)
+    """Keep the answer of a file of ``queries/`` as a relation of the session; return its rows.
+
+    With `add`, add it to that table.
+    """
+    plans = warehouse.plans
+    return planned_step(
+        warehouse, plans, name, relation, folder=folder, view=view, add=add, **values
+    )
+
+
+def planned_step(
+    warehouse: Warehouse,
+    plans: str | None,
+    name: str,
+    relation: str | None = None,
+    *,
+    folder: str = "search",
+    view: bool = False,
+    add: bool = False,
+    **values: Any,
+) -> int:
+    """Do the same by the files of `plans`, or where it is None by the portable ones."""
+    sql = queries.find(f"{folder}/{name}", plans).render(warehouse.dialect, **values)
+    if add:
+        return warehouse.append(relation or name, sql)
+    return warehouse.create(relation or name, sql, view=view)
 
 
 def count_tag_sets(
@@ -133,7 +158,7 @@ def _count_group(
     for size in range(1, max_tags + 1):
         yield size, None
         if size > 1 and greedy is None:
-            survivors = _step(
+            survivors = planned_step(
                 warehouse,
                 plans,
                 "candidates",
@@ -151,7 +176,7 @@ def _count_group(
             survivors = sizes[size]
         # The members of the largest sets are read once: not worth storing.
         once = size == max_tags > 1
-        _step(
+        planned_step(
             warehouse,
             plans,
             "members",
@@ -161,7 +186,7 @@ def _count_group(
             **words["members"],
         )
         if accuracies:
-            _step(
+            planned_step(
                 warehouse,
                 plans,
                 "counts",
@@ -189,7 +214,7 @@ def tag_sets(warehouse: Warehouse, max_tags: int) -> int:
             parts = [[size] for size in sizes]
     total = 0
     for part in parts:
-        total += _step(
+        total += planned_step(
             warehouse,
             warehouse.plans,
             "tag_sets",
@@ -252,23 +277,6 @@ def _grow(
         "frequent", "kept_members", "extended", *(f"kept_{size}" for size in (1, *sizes))
     )
     return found
-
-
-def _step(
-    warehouse: Warehouse,
-    plans: str | None,
-    name: str,
-    relation: str | None = None,
-    *,
-    folder: str = "search",
-    view: bool = False,
-    add: bool = False,
-    **values: Any,
-) -> int:
-    sql = queries.find(f"{folder}/{name}", plans).render(warehouse.dialect, **values)
-    if add:
-        return warehouse.append(relation or name, sql)
-    return warehouse.create(relation or name, sql, view=view)
 
 
 def _words(

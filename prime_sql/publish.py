@@ -62,6 +62,7 @@ def publish(
     *,
     record: Record | None = None,
     after: int = 0,
+    keep_images: Callable[[int], object] | None = None,
 ) -> int:
     """Append the session's relations to schema ``prime`` in one transaction.
 
@@ -82,6 +83,8 @@ def publish(
         What else is to be said of it.
     after
         The largest run_id that is taken elsewhere.
+    keep_images
+        Called with the run_id, to store the images in the place of ``queries/publish/02``.
 
     Returns
     -------
@@ -98,7 +101,9 @@ def publish(
             script("later_columns")
         latest = f"select greatest(coalesce(max(run_id), 0), {after}) from {warehouse.schema}.runs"
         run_id = int(warehouse.execute("publish", latest)[0][0]) + 1
-        if counted_run_id is None:
+        if keep_images is not None:
+            keep_images(run_id)
+        elif counted_run_id is None:
             script("images", run_id=run_id)
         script("results", run_id=run_id, largest=LARGEST_MAX_TAGS)
         # The session's relations would hide the stored ones, which have the same names.

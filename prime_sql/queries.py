@@ -235,8 +235,8 @@ _FOLDERS = {
     "recount": "The stored images of a run counted again, with other errors: 01 to 03 in the place "
     "of 01 to 07 of `search`.",
     "append": "New images are added to a run (`prime-sql search --append`, `run.append(…)`): 01 to "
-    "12 in the place of 01 to 07 of `search`, then 08 and 19 there; 13 to 25 add to the stored "
-    "counts, in the place of 09 to 11, with 20 to 25 once for each set size from 2 on.",
+    "17, 21 and 22 in the place of 01 to 08 of `search`; 18 to 34 add to the stored counts, in the "
+    "place of 09 to 11, with 27 to 32 once for each set size from 2 on, and 34 then.",
     "greedy": "In the place of 09 of `search` from size 2 on, where a search is greedy.",
     "check": "What could be wrong with the input, or with an empty result.",
     "publish": "Into schema `prime`, in one transaction.",

@@ -259,7 +259,7 @@ def _searching(
         loaded = inputs.load(predictions, tags, options, warehouse, options.find)
         steps.end(loaded.rows["predictions"])
         _count(options, loaded, warehouse, steps)
-        note = select_modes(options, loaded, warehouse, steps, counted=True)
+        note = select_modes(options, loaded, warehouse, steps, frequent="tagged")
         unseen = None
         if options.check is not None:
             steps.start("unseen data")
@@ -307,7 +307,7 @@ def refilter(
             if name in run.row_counts
         }
         _stored_counts(counted, options, warehouse)
-        note = select_modes(options, loaded, warehouse, steps, counted=False)
+        note = select_modes(options, loaded, warehouse, steps, frequent=None)
         with database.publishing(None, warehouse) as after:
             return publish(
                 options,
@@ -459,7 +459,7 @@ def _count(options: Options, loaded: Inputs, warehouse: Warehouse, steps: Steps)
 
 
 def select_modes(
-    options: Options, loaded: Inputs, warehouse: Warehouse, steps: Steps, *, counted: bool
+    options: Options, loaded: Inputs, warehouse: Warehouse, steps: Steps, *, frequent: str | None
 ) -> str | None:
     """Fill ``failure_modes`` and ``failure_mode_tags``; return why there are none, or None."""
     step = partial(counting.step, warehouse)
@@ -475,7 +475,7 @@ def select_modes(
     loaded.rows["failure_modes"] = found
     loaded.rows["failure_mode_tags"] = step("failure_mode_tags", max_tags=options.max_tags)
     steps.end(found)
-    return None if found else _why_none(options, loaded, warehouse, counted)
+    return None if found else _why_none(options, loaded, warehouse, frequent)
 
 
 def grouping(options: Options) -> str:
@@ -484,8 +484,8 @@ def grouping(options: Options) -> str:
     return json.dumps([standard.get(name, name) for name in options.group_by])
 
 
-def _why_none(options: Options, loaded: Inputs, warehouse: Warehouse, counted: bool) -> str:
-    facts = warehouse.check("why_none", min_images=options.min_images, has_tagged=counted)
+def _why_none(options: Options, loaded: Inputs, warehouse: Warehouse, frequent: str | None) -> str:
+    facts = warehouse.check("why_none", min_images=options.min_images, frequent=frequent)
     loaded.rows.setdefault("tag_sets", facts["tag_sets"])
     one = " There is one class only." if facts["classes"] == 1 else ""
     if not facts["errors"]:

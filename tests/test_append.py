@@ -475,7 +475,7 @@ with ps.open_run(sys.argv[1], read_only=False) as run:
 """
 
 
-@pytest.mark.parametrize("moment", ["carried", "passing_2", "publish"])
+@pytest.mark.parametrize("moment", ["tag_counts", "passing_2", "publish"])
 def test_a_killed_process_leaves_the_database_as_it_was(tmp_path, moment):
     path = tmp_path / "prime.duckdb"
     ps.search(*rows_of(*FIRST), into=path, **SMALL).close()
@@ -496,7 +496,7 @@ def test_on_the_command_line(tmp_path, monkeypatch):
     command = ["search", "first_predictions.csv", "first_tags.csv", "--db", "p.duckdb"]
     night = ["search", "night_predictions.csv", "night_tags.csv", "--db", "p.duckdb", "--append"]
     flags = ["--min-images", "4", "--format", "csv"]
-    assert "there is no run without a job to append to" in fail(*night, *flags)
+    assert "there is no run to append to yet: search everything" in fail(*night, *flags)
     assert not os.path.exists("p.duckdb")  # noqa: PTH110
     succeed(*command, *flags)
     assert "ape,hang,1,7,7" in succeed(*night, "--remove", "gone.csv", *flags).stdout

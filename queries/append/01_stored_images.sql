@@ -2,11 +2,11 @@
 -- reads: prime.outcomes, prime.classes
 -- parameter schema: the quoted schema of the results
 -- parameter run_id: the run that counted
--- returns: stored_class and stored_no (the numbers of class and image in that run), class_name,
---    image_id, label, prediction, error
+-- returns: place (where the image is in that run: one number for class and image), class_name, image_id,
+--    label, prediction, error
+{% from 'append/rows.jinja' import place %}
 select
-    o.class_id as stored_class,
-    o.image_no as stored_no,
+    {{ place('o.class_id', 'o.image_no') }} as place,
     c.class_name as class_name,
     o.image_id as image_id,
     o.label as label,

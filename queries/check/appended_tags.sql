@@ -1,5 +1,5 @@
 -- How do the new tags fit the images?
--- reads: tags (the new ones, blank ones null), new_tags, new_predictions, outcomes, carried
+-- reads: tags (the new ones, blank ones null), new_tags, new_predictions, current_tags
 -- returns: one row: the columns of tags in this folder; images are those of the new predictions
 with rows_read as (
     select
@@ -24,11 +24,10 @@ new_images as (
 ),
 
 tagged_images as (
-    select o.image_id as image_id
+    select n.image_id as image_id
     from new_images as n
-    inner join outcomes as o on o.image_id = n.image_id
-    inner join carried as t on t.class_id = o.class_id and t.image_no = o.image_no
-    group by o.image_id
+    inner join current_tags as t on t.image_id = n.image_id
+    group by n.image_id
 )
 
 select

@@ -1,5 +1,5 @@
 -- Are the images to remove there, and not among the new ones?
--- reads: removed_images, stored_images, new_predictions
+-- reads: removed_images, named_images, new_predictions
 -- returns: one row: images, unknown (images that the run does not have), unknown_example, again (images that
 --    are to go and to come), again_example
 select
@@ -9,5 +9,5 @@ select
     sum(case when n.image_id is not null then 1 else 0 end) as again,
     min(n.image_id) as again_example
 from removed_images as r
-left join (select image_id from stored_images group by image_id) as s on s.image_id = r.image_id
+left join (select image_id from named_images group by image_id) as s on s.image_id = r.image_id
 left join (select image_id from new_predictions group by image_id) as n on n.image_id = r.image_id

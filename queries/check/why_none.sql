@@ -1,7 +1,7 @@
 -- Why are there no failure modes?
--- reads: classes, tag_sets
+-- reads: classes, tag_sets, the relation `frequent`
 -- parameter min_images: fewest images of a failure mode
--- parameter has_tagged = True: whether the session still knows which tags are frequent
+-- parameter frequent = 'tagged': which relation has the frequent tags, or none where it is not known any more
 -- returns: one row: classes, images, errors, largest_class, fewest_errors, frequent_tags,
 --    tag_sets, largest_drop
 with all_classes as (
@@ -28,7 +28,7 @@ select
     c.errors as errors,
     c.largest_class as largest_class,
     c.fewest_errors as fewest_errors,
-    {{ "(select count(*) from tagged)" if has_tagged else "cast(null as bigint)" }} as frequent_tags,
+    {{ "cast(null as bigint)" if frequent is none else "(select count(*) from " ~ frequent ~ ")" }} as frequent_tags,
     s.tag_sets as tag_sets,
     s.largest_drop as largest_drop
 from all_classes as c

@@ -2,7 +2,8 @@
 -- reads: prime.tagged, prime.vocabulary, prime.rare_tags, known_tags
 -- parameter schema: the quoted schema of the results
 -- parameter run_id: the run that counted
--- returns: stored_class, stored_no, tag_id (of known_tags)
+-- returns: place (as in stored_images), tag_id (of known_tags)
+{% from 'append/rows.jinja' import place %}
 with numbers as (
     select
         v.tag_id as stored_id,
@@ -13,8 +14,7 @@ with numbers as (
 )
 
 select
-    t.class_id as stored_class,
-    t.image_no as stored_no,
+    {{ place('t.class_id', 't.image_no') }} as place,
     n.tag_id as tag_id
 from {{ schema }}.tagged as t
 inner join numbers as n on n.stored_id = t.tag_id
@@ -23,8 +23,7 @@ where t.run_id = {{ run_id }}
 union all
 
 select
-    r.class_id as stored_class,
-    r.image_no as stored_no,
+    {{ place('r.class_id', 'r.image_no') }} as place,
     k.tag_id as tag_id
 from {{ schema }}.rare_tags as r
 inner join known_tags as k on k.tag = r.tag

@@ -1,37 +1,27 @@
 -- Which of these tags does each changed image carry, which of the absent ones does it lack?
--- reads: changes, stored_tags, class_tags, vocabulary, passing_1
+-- reads: changes, change_tags, vocabulary, passing_1
 -- parameter max_absent: how many tags of a set may be absent ones
 -- parameter last_tag: the largest tag_id of a tag; beyond it are the absent ones
 -- returns: class_id, tag_1, change_no, sign, error
 with carried_tags as (
     select
         c.change_no as change_no,
-        v.tag_id as tag_id
-    from changes as c
-    inner join stored_tags as s
-        on s.stored_class = c.stored_class and s.stored_no = c.stored_no
-    inner join vocabulary as v on v.known_id = s.tag_id
-    where c.sign = -1
-
-    union all
-
-    select
-        c.change_no as change_no,
-        t.tag_id as tag_id
-    from changes as c
-    inner join class_tags as t on t.class_id = c.class_id and t.image_no = c.image_no
-    where c.sign = 1
+        c.class_id as class_id,
+        v.tag_id as tag_id,
+        c.sign as sign,
+        c.error as error
+    from change_tags as c
+    inner join vocabulary as v on v.known_id = c.tag_id
 )
 
 select
-    c.class_id as class_id,
+    t.class_id as class_id,
     p.tag_1 as tag_1,
-    c.change_no as change_no,
-    c.sign as sign,
-    c.error as error
+    t.change_no as change_no,
+    t.sign as sign,
+    t.error as error
 from carried_tags as t
-inner join changes as c on c.change_no = t.change_no
-inner join passing_1 as p on p.class_id = c.class_id and p.tag_1 = t.tag_id
+inner join passing_1 as p on p.class_id = t.class_id and p.tag_1 = t.tag_id
 {% if max_absent %}
 
 union all

@@ -1,5 +1,5 @@
 -- Which tags may the images carry?
--- reads: prime.vocabulary, prime.rare_tags, tags (the new ones), images
+-- reads: prime.vocabulary, prime.rare_tags, tags (the new ones), present_images
 -- parameter schema: the quoted schema of the results
 -- parameter run_id: the run that counted
 -- returns: tag_id (from 1, in the order of the tags), tag
@@ -18,7 +18,7 @@ with all_tags as (
 
     select t.tag as tag
     from tags as t
-    inner join images as i on i.image_id = t.image_id
+    inner join present_images as p on p.image_id = t.image_id
     where t.tag is not null
 )
 

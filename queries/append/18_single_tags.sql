@@ -1,18 +1,18 @@
 -- On how many images is each frequent tag of a class now, and how many lack it?
--- reads: class_tags, classes
+-- reads: tag_counts, vocabulary, classes
 -- parameter min_tag_images: a tag counts in a class from so many images on
 -- parameter max_absent: how many tags of a set may be absent ones
 -- parameter last_tag: the largest tag_id of a tag; beyond it are the absent ones
 -- returns: class_id, tag_1, images, errors
 with frequent_tags as (
     select
-        class_id,
-        tag_id,
-        cast(count(*) as bigint) as images,
-        cast(sum(error) as bigint) as errors
-    from class_tags
-    group by class_id, tag_id
-    having count(*) >= {{ min_tag_images }}
+        t.class_id as class_id,
+        v.tag_id as tag_id,
+        t.images as images,
+        t.errors as errors
+    from tag_counts as t
+    inner join vocabulary as v on v.known_id = t.tag_id
+    where t.images >= {{ min_tag_images }}
 )
 
 select

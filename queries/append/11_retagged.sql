@@ -1,5 +1,5 @@
 -- Which images have other tags than before?
--- reads: tag_images, images, places, stored_tags, new_tags
+-- reads: tag_images, present_images, places, named_tags, new_tags
 -- returns: image_id; new images are among them
 with before as (
     select
@@ -7,8 +7,7 @@ with before as (
         s.tag_id as tag_id
     from tag_images as g
     inner join places as p on p.image_id = g.image_id
-    inner join stored_tags as s
-        on s.stored_class = p.stored_class and s.stored_no = p.stored_no
+    inner join named_tags as s on s.place = p.place
 ),
 
 different as (
@@ -20,5 +19,5 @@ different as (
 
 select d.image_id as image_id
 from different as d
-inner join images as i on i.image_id = d.image_id
+inner join present_images as p on p.image_id = d.image_id
 group by d.image_id
