@@ -175,10 +175,20 @@ def _all_by_bitsets(group: Class, question: Question) -> list[Sets]:
 # prime_sql ----------------------------------------------------------------------------------------
 
 
-def _prime_sql(data: Files, question: Question, *, portable: bool) -> pl.DataFrame:
+def _prepare_prime_sql(*, portable: bool) -> None:
     ps = importlib.import_module("prime_sql")
     if portable:
         importlib.import_module("prime_sql.warehouse").Warehouse.plans = None
+    # The templates of its SQL are compiled where they are first used.
+    images = range(8)
+    predictions = pl.DataFrame({"image_id": images, "label": "a", "prediction": ["a", "b"] * 4})
+    tags = pl.DataFrame({"image_id": images, "tag": "x"})
+    with ps.search(predictions, tags, min_images=2) as run:
+        run.failure_modes.to_polars()
+
+
+def _prime_sql(data: Files, question: Question) -> pl.DataFrame:
+    ps = importlib.import_module("prime_sql")
     files = str(data.predictions), str(data.tags)
     columns = "class_name", "tags", "images", "errors"
     if question.job == "failure modes":
@@ -358,10 +368,8 @@ def _tool(miner: Miner, *modules: str, jobs: tuple[Job, ...] = JOBS) -> Tool:
 
 
 TOOLS: dict[str, Tool] = {
-    "prime_sql": Tool(partial(_prime_sql, portable=False), _imports("prime_sql", "ibis")),
-    "prime_sql, portable plan": Tool(
-        partial(_prime_sql, portable=True), _imports("prime_sql", "ibis")
-    ),
+    "prime_sql": Tool(_prime_sql, partial(_prepare_prime_sql, portable=False)),
+    "prime_sql, portable plan": Tool(_prime_sql, partial(_prepare_prime_sql, portable=True)),
     "NumPy reference": Tool(_reference, _imports("numpy")),
     "mlxtend fpgrowth": _tool(_mlxtend, "mlxtend.frequent_patterns"),
     "mlxtend fpgrowth, on errors": _tool(

@@ -18,6 +18,8 @@ from prime_sql.warehouse import Warehouse
 
 # Bits of a word in the DuckDB plan: it is a signed integer of 128 bits, and its count one of 8.
 _WORD = 126
+# By measurement: what a word adds to the time of a pair, as a share of that of a pair by rows.
+_WORD_SHARE = 0.05
 # What DuckDB holds for a column of a table while each thread writes it, a few times over.
 _COLUMN_BYTES = 4 * 262_144
 # By measurement: how many bits of a kind a tag set may have, and how many bytes those of all single
@@ -307,8 +309,14 @@ def _words(
     memory, columns = warehouse.memory, sum(words.values())
     if memory is not None and columns * _COLUMN_BYTES * warehouse.threads > memory * _SHARE:
         bits, words = 0, dict.fromkeys(words, 1)
+    pairs = queries.find("search/pairs", warehouse.plans).render(warehouse.dialect)
+    by_rows, by_bits = warehouse.execute("pairs", pairs)[0]
+    by_bits *= 1 + words["error_words"] * _WORD_SHARE
     return warehouse.plans, {
-        "candidates": {"error_words": words["error_words"]},
+        "candidates": {
+            "error_words": words["error_words"],
+            "pairs_by_rows": not bits or by_rows < by_bits,
+        },
         "members": {**words, **most, "bits": bits},
         "counts": words,
     }

@@ -423,7 +423,8 @@ def _count(options: Options, loaded: Inputs, warehouse: Warehouse, steps: Steps)
     with reading("tags", loaded.sources["tags"]):
         loaded.rows["tags"] = step("vocabulary")
         step("image_tags")
-    inputs.check_tags(warehouse, loaded, options.max_absent)
+    listed = warehouse.plans is not None
+    inputs.check_tags(warehouse, loaded, options.max_absent, listed=listed)
     step("class_tags")
     warehouse.drop("image_tags")
     steps.end(

@@ -1,6 +1,7 @@
 """The search against the brute-force oracle, on tables that hypothesis makes up."""
 
 import math
+import random
 import sys
 
 import polars as pl
@@ -212,6 +213,39 @@ def test_bit_strings_that_are_too_long_give_way_to_rows(limit, monkeypatch):
         assert bits == (plan is not None and limit is None)
     assert found[0].height > 100
     assert found[0].equals(found[1])
+
+
+@pytest.mark.parametrize("tags_of_an_image", [2, 12])  # of 60
+def test_pairs_are_counted_by_bits_and_by_rows_alike(tags_of_an_image, monkeypatch):
+    """Whichever is less work is taken; the other finds the same."""
+    chance = random.Random(tags_of_an_image)
+    predictions = [
+        (f"i{n}", f"c{n % 2}", "x" if chance.random() < 0.4 else f"c{n % 2}") for n in range(1_200)
+    ]
+    tags = [
+        (image, f"t{number}")
+        for image, _, _ in predictions
+        for number in chance.sample(range(60), tags_of_an_image)
+    ]
+    found, by_rows = [], []
+    for share in (None, -1e9, 1e9):
+        if share is not None:
+            monkeypatch.setattr(sys.modules["prime_sql.counting"], "_WORD_SHARE", share)
+        statements = []
+        with ps.search(
+            *frames(predictions, tags),
+            min_images=5,
+            min_drop=0.01,
+            max_tags=3,
+            on_sql=statements.append,
+        ) as run:
+            found.append(run.tag_sets.to_polars().drop("run_id"))
+        (pairs,) = (s.sql for s in statements if s.step == "candidates_2")
+        by_rows.append("image_no" in pairs)
+    assert by_rows == [tags_of_an_image == 2, False, True]
+    assert found[0].filter(pl.col("tag_count") == 2).height > 10
+    assert found[0].equals(found[1])
+    assert found[0].equals(found[2])
 
 
 @pytest.mark.parametrize("plan", PLANS)

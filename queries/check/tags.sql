@@ -1,5 +1,6 @@
 -- How do the tags fit the images?
 -- reads: tags (blank ones null), images, image_tags
+-- parameter listed = False: whether image_tags has one row for each image, with a list of its tags
 -- returns: one row: tag_rows, null_image_ids, blank_tags, matched_rows, duplicate_rows,
 --    images, untagged_images
 with rows_read as (
@@ -13,9 +14,15 @@ with rows_read as (
 
 rows_used as (
     select
+{% if listed %}
+        coalesce(sum(tag_rows), 0) as matched_rows,
+        coalesce(sum(tag_rows - len(tag_ids)), 0) as duplicate_rows,
+        count(*) as tagged_images
+{% else %}
         coalesce(sum(copies), 0) as matched_rows,
         coalesce(sum(copies - 1), 0) as duplicate_rows,
         count(distinct image_key) as tagged_images
+{% endif %}
     from image_tags
 ),
 

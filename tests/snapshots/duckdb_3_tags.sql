@@ -54,8 +54,8 @@ from ordered as o
 
 -- tags
 create or replace temp view tags as
-SELECT "t0"."image_id", CASE WHEN TRIM("t0"."tag", ' 	
-') = '' THEN CAST(NULL AS TEXT) ELSE "t0"."tag" END AS "tag" FROM "temp"."main"."source_tags_rows" AS "t0"
+SELECT "t0"."image_id", CASE WHEN ("t0"."tag" < '!') AND (TRIM("t0"."tag", ' 	
+') = '') THEN CAST(NULL AS TEXT) ELSE "t0"."tag" END AS "tag" FROM "temp"."main"."source_tags_rows" AS "t0"
 
 -- classes
 create or replace temp table classes as
@@ -94,9 +94,7 @@ inner join classes as c on c.class_name = p.class_name
 
 -- images
 create or replace temp table images as
-select
-    cast(row_number() over (order by image_id) as integer) as image_key,
-    image_id
+select image_id
 from outcomes
 group by image_id
 
@@ -111,14 +109,21 @@ group by tag
 
 -- image_tags
 create or replace temp table image_tags as
+with listed as (
+    select
+        t.image_id as image_id,
+        list(v.tag_id) as tag_ids
+    from tags as t
+    inner join vocabulary as v on v.tag = t.tag
+    group by t.image_id
+)
+
 select
-    i.image_key as image_key,
-    v.tag_id as tag_id,
-    count(*) as copies
-from tags as t
-inner join images as i on i.image_id = t.image_id
-inner join vocabulary as v on v.tag = t.tag
-group by i.image_key, v.tag_id
+    l.image_id as image_id,
+    list_distinct(l.tag_ids) as tag_ids,
+    len(l.tag_ids) as tag_rows
+from listed as l
+inner join images as i on i.image_id = l.image_id
 
 -- check_tags
 with rows_read as (
@@ -132,9 +137,9 @@ with rows_read as (
 
 rows_used as (
     select
-        coalesce(sum(copies), 0) as matched_rows,
-        coalesce(sum(copies - 1), 0) as duplicate_rows,
-        count(distinct image_key) as tagged_images
+        coalesce(sum(tag_rows), 0) as matched_rows,
+        coalesce(sum(tag_rows - len(tag_ids)), 0) as duplicate_rows,
+        count(*) as tagged_images
     from image_tags
 ),
 
@@ -158,12 +163,11 @@ cross join all_images as i
 create or replace temp table class_tags as
 select
     o.class_id as class_id,
-    g.tag_id as tag_id,
+    unnest(g.tag_ids) as tag_id,
     o.image_no as image_no,
     o.error as error
-from image_tags as g
-inner join images as i on i.image_key = g.image_key
-inner join outcomes as o on o.image_id = i.image_id
+from outcomes as o
+inner join image_tags as g on g.image_id = o.image_id
 
 -- tagged
 create or replace temp table tagged as
@@ -239,6 +243,22 @@ order by class_id
 -- members_1
 select coalesce(max(errors), 0), coalesce(max(images - errors), 0) from classes where class_id between 0 and 2147483647
 
+-- pairs
+with sized as (
+    select
+        c.errors as errors,
+        cast(count(*) as double) as tags,
+        cast(sum(s.errors) as double) as tagged_errors
+    from candidates_1 as s
+    inner join classes as c on c.class_id = s.class_id
+    group by s.class_id, c.errors
+)
+
+select
+    coalesce(sum(tagged_errors * (tagged_errors / errors - 1) / 2), 0) as by_rows,
+    coalesce(sum(tags * (tags - 1) / 2), 0) as by_bits
+from sized
+
 -- members_1
 create or replace temp table members_1 as
 with placed as (
@@ -298,31 +318,32 @@ from counted
 
 -- candidates_2
 create or replace temp table candidates_2 as
--- Pairs are counted by rows: with many tags, most pairs never occur together, and trying them all
--- would take the square of the number of tags.
-with errors as (
+-- Two survivors that differ in their last tag make a candidate; the bits that both have are its
+-- errors. As in the portable plan, every subset of a survivor survives.
+with candidates as (
     select
-        t.class_id as class_id,
-        t.image_no as image_no,
-        t.tag_id as tag_id
-    from tagged as t
-    inner join candidates_1 as s on s.class_id = t.class_id and s.tag_1 = t.tag_id
-    where t.error = 1
+        a.class_id as class_id,
+        a.tag_1 as tag_1,
+        b.tag_1 as tag_2,
+        c.min_errors as min_errors,
+        cast(
+            cast(bit_count(a.errors_0 & b.errors_0) as integer)
+            as bigint
+        ) as errors
+    from members_1 as a
+    inner join members_1 as b
+        on b.class_id = a.class_id
+        and b.tag_1 > a.tag_1
+    inner join classes as c on c.class_id = a.class_id
 )
 
 select
-    a.class_id as class_id,
-    a.tag_id as tag_1,
-    b.tag_id as tag_2,
-    count(*) as errors
-from errors as a
-inner join errors as b
-    on b.class_id = a.class_id
-    and b.image_no = a.image_no
-    and b.tag_id > a.tag_id
-inner join classes as c on c.class_id = a.class_id
-group by a.class_id, a.tag_id, b.tag_id, c.min_errors
-having count(*) >= c.min_errors
+    class_id,
+    tag_1,
+    tag_2,
+    errors
+from candidates
+where errors >= min_errors
 
 -- members_2
 create or replace temp table members_2 as

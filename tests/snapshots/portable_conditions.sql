@@ -58,8 +58,8 @@ from ordered as o
 
 -- tags
 create or replace temp view tags as
-SELECT "t0"."image_id", CASE WHEN TRIM("t0"."tag", ' 	
-') = '' THEN CAST(NULL AS TEXT) ELSE "t0"."tag" END AS "tag" FROM "temp"."main"."source_tags_rows" AS "t0"
+SELECT "t0"."image_id", CASE WHEN ("t0"."tag" < '!') AND (TRIM("t0"."tag", ' 	
+') = '') THEN CAST(NULL AS TEXT) ELSE "t0"."tag" END AS "tag" FROM "temp"."main"."source_tags_rows" AS "t0"
 
 -- classes
 create or replace temp table classes as

@@ -1,10 +1,11 @@
 -- Which sets of so many tags have enough errors to be, or to lead to, a failure mode?
--- reads: size 1: tagged, classes; size 2: tagged, candidates_1, classes; larger:
+-- reads: size 1: tagged, classes; pairs by rows: tagged, candidates_1, classes; else
 --    members_(size - 1), classes
 -- parameter size: tags in a set
 -- parameter max_absent: how many of them may be absent ones
 -- parameter last_tag: the largest tag_id of a tag; beyond it are the absent ones
--- parameter error_words = 1: words for the misclassified images of the largest class; for size 3 on
+-- parameter error_words = 1: words for the misclassified images of the largest class
+-- parameter pairs_by_rows = True: whether pairs are counted by rows; `pairs` says what is less work
 -- returns: class_id, tag_1 ... tag_size (rising), errors; one row for each surviving tag set
 {% set tags = range(1, size + 1) %}
 {% if size == 1 %}
@@ -17,9 +18,9 @@ inner join classes as c on c.class_id = t.class_id
 where t.error = 1
 group by t.class_id, t.tag_id, c.min_errors
 having count(*) >= c.min_errors
-{% elif size == 2 %}
--- Pairs are counted by rows: with many tags, most pairs never occur together, and trying them all
--- would take the square of the number of tags.
+{% elif size == 2 and pairs_by_rows %}
+-- With many tags, most pairs never occur together, and trying them all would take the square of the
+-- number of tags.
 with errors as (
     select
         t.class_id as class_id,

@@ -1,0 +1,17 @@
+-- How many pairs of tags are there to count: those that the errors carry, or all?
+-- reads: candidates_1, classes
+-- returns: by_rows (an estimate, as if each error of a class had the same number of tags), by_bits
+with sized as (
+    select
+        c.errors as errors,
+        cast(count(*) as double) as tags,
+        cast(sum(s.errors) as double) as tagged_errors
+    from candidates_1 as s
+    inner join classes as c on c.class_id = s.class_id
+    group by s.class_id, c.errors
+)
+
+select
+    coalesce(sum(tagged_errors * (tagged_errors / errors - 1) / 2), 0) as by_rows,
+    coalesce(sum(tags * (tags - 1) / 2), 0) as by_bits
+from sized
