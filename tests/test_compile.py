@@ -1,8 +1,13 @@
 """The search as one SELECT: executed on DuckDB, parsed and looked at for the other engines."""
 
+import functools
+import itertools
 import re
+import shlex
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import duckdb
 import polars as pl
@@ -11,6 +16,7 @@ import sqlglot
 import sqlglot.expressions as sge
 from hypothesis import HealthCheck, given, settings
 from polars.testing import assert_frame_equal
+from sqlglot.tokens import TokenType
 
 import prime_sql as ps
 from prime_sql.dialects import DIALECTS
@@ -213,14 +219,121 @@ def test_the_statement_is_one_select_of_the_dialect(dialect):
     (select,) = sqlglot.parse(text, read=dialect, error_level=sqlglot.ErrorLevel.RAISE)
     assert isinstance(select, sge.Select)
     assert dialect in text.splitlines()[0]
-    # Lists, lambdas, QUALIFY, FILTER, IF NOT EXISTS …: none of what some engine lacks.
-    lacking = (sge.Array, sge.Lambda, sge.Qualify, sge.Filter, sge.Explode, sge.Struct)
-    assert not list(select.find_all(*lacking))
-    assert not [join for join in select.find_all(sge.Join) if join.args.get("using")]
     tables = {table.sql() for table in select.find_all(sge.Table)}
     names = {cte.alias for cte in select.find_all(sge.CTE)}
     read = {table.partition(" ")[0] for table in tables} - names
     assert {table.lower() for table in read} == {"marts.predictions", "marts.tags"}
+
+
+DBT = Path(__file__).parent.parent / "examples" / "dbt"
+
+# What each engine has, by the page that says so.
+HAVE = tomllib.loads(Path(__file__).with_name("constructs.toml").read_text(encoding="utf-8"))
+NAMES = set(HAVE.pop("names").split())
+TEXTS = {"image_id", "label", "prediction", "class_name", "tag", "tags"}
+
+
+def constructs(text, dialect):
+    """What a statement is made of, as it is written, and the names in it.
+
+    Words, functions as ``F()``, operators, kinds of literals, and what depends on its place.
+    """
+    found, names = set(), set()
+    for statement in filter(None, sqlglot.parse(text, read=dialect)):
+        names |= {each.name for each in statement.find_all(sge.Identifier)}
+        for inner in statement.find_all(sge.With):
+            around = inner.find_ancestor(sge.CTE, sge.Create)
+            if around is not None:
+                found.add("WITH-in-WITH" if isinstance(around, sge.CTE) else "WITH-in-CREATE")
+        for division in statement.find_all(sge.Div):
+            above = division.this.unnest()
+            is_double = isinstance(above, sge.Cast) and above.to.is_type("double")
+            found |= set() if is_double else {"/-of-whole-numbers"}
+        for each in statement.find_all(sge.Ordered, sge.EQ):
+            if each.this.name in TEXTS:
+                found.add("ORDER-of-text" if isinstance(each, sge.Ordered) else "=-of-text")
+        for select in statement.find_all(sge.Select):
+            read = {
+                column.name
+                for part in select.selects
+                for column in part.find_all(sge.Column)
+                if not column.table
+            }
+            made = {part.alias for part in select.selects if isinstance(part, sge.Alias)}
+            found |= {"alias-of-a-read-column"} if made & read else set()
+    words = {name.upper() for name in names}
+    depth = 0  # of parentheses, from OVER on
+    for before, token in itertools.pairwise([None, *sqlglot.tokenize(text, read=dialect)]):
+        written = text[token.start : token.end + 1]
+        if token.token_type == TokenType.STRING:
+            found |= {"'text'"} | {name for name in ("'\\'", "'''") if name[1] in token.text}
+        elif token.token_type == TokenType.NUMBER:
+            found.add("1e-9" if "e" in written else "0.5" if "." in written else "1")
+        elif written[0] in '"`':
+            found.add('"name"')
+        elif written.upper() == "ALL":
+            found.add(f"{before.text.upper()}-ALL")
+        elif re.match(r"\w", written):
+            call = "()" if text[token.end + 1 : token.end + 2] == "(" else ""
+            found |= {word + call for word in written.upper().split() if call or word not in words}
+        elif written not in ("(", ")", ",", ".", ";"):
+            found.add(written)
+        if depth or (written == "(" and before.text.upper() == "OVER"):
+            depth += (written == "(") - (written == ")")
+            found |= {"NULLS-in-OVER"} if "NULLS" in written else set()
+    found |= {mark for mark in ("--", "/*") if mark in text}
+    return found, names
+
+
+@functools.cache
+def every_statement(dialect):
+    """All that the cases are compiled to, with and without absent tags, as one and as a script."""
+    return [
+        ps.compile(
+            *("marts.predictions", "marts.tags"),
+            dialect=dialect,
+            script=script,
+            **{**data.OPTIONS, **case},
+        )
+        for case in [*CASES, OPTIONS]
+        for script in (False, True)
+    ]
+
+
+def test_every_dialect_is_executed_or_looked_up():
+    executed = {"duckdb", "postgres", "spark", "clickhouse", "datafusion"}
+    assert {*HAVE} == {*DIALECTS} - executed
+
+
+@pytest.mark.parametrize("dialect", HAVE)
+def test_a_dialect_has_all_that_its_statements_are_made_of(dialect):
+    listed = {}
+    for kind in ("read", "known"):
+        for page, those in HAVE[dialect][kind].items():
+            for construct in those.split():
+                assert construct not in listed, f"{dialect}: {construct} stands on two pages"
+                listed[construct] = page
+    used, names = set(), set()
+    for text in every_statement(dialect):
+        found = constructs(text, dialect)
+        used |= found[0]
+        names |= found[1]
+    assert not used - listed.keys(), (
+        f"compile writes {sorted(used - listed.keys())} for {dialect}, which stands in no list of "
+        f"tests/constructs.toml: does {HAVE[dialect]['documentation']} say that it has it?"
+    )
+    assert not listed.keys() - used, "is listed, but no longer written"
+    ours = {re.sub(r"_\d+$", "_1", name.removeprefix("prime_sql_")) for name in names}
+    theirs = {"marts", "region", "split", "truth", "camera"}
+    assert not ours - NAMES - theirs, (
+        f"is it a reserved word of {dialect}? Look at {HAVE[dialect]['reserved_words']}"
+    )
+
+
+def test_what_is_executed_on_spark_is_what_databricks_gets():
+    for spark, databricks in zip(*map(every_statement, ("spark", "databricks")), strict=True):
+        spark, databricks = (text.partition("\n")[2] for text in (spark, databricks))
+        assert spark.replace(" using parquet", "") == databricks
 
 
 def test_what_sqlglot_leaves_is_mended():
@@ -235,6 +348,20 @@ def test_what_sqlglot_leaves_is_mended():
     assert ps.compile("p", "t", dialect="redshift").lower().count("with ") == 1  # none inside
     snowflake = ps.compile("p", "t", dialect="snowflake")
     assert "CAST(label AS " in snowflake  # quoted, it would not find LABEL
+
+
+def test_the_dbt_model_is_what_the_command_of_its_readme_writes():
+    """`examples/dbt`: its tests run where dbt is; this needs none."""
+    block = (DBT / "README.md").read_text(encoding="utf-8").split("```sh\n")[1].split("```")[0]
+    arguments = shlex.split(block.replace("\\\n", " ").split(" > ")[0])
+    written = succeed(*arguments[1:]).stdout
+    model = (DBT / "models" / "failure_modes.sql").read_text(encoding="utf-8")
+    # Its first lines name the version of prime_sql.
+    assert _version_left_out(model) == _version_left_out(written)
+
+
+def _version_left_out(text):
+    return re.sub(r"prime-sql \S+ compile", "prime-sql compile", text).strip()
 
 
 def test_names_keep_what_the_user_means():

@@ -17,5 +17,7 @@ select
 from {{ table }} as g
 {% if min_score is not none %}
 -- Some engines take "not a number" for the largest of all.
-where g.{{ score }} >= {{ min_score }} and g.{{ score }} <= 1.7976931348623157e308
+where g.{{ score }} >= {{ min_score }}
+    -- As a text: a literal of this size is no double everywhere.
+    and g.{{ score }} <= cast('1.7976931348623157e308' as double)
 {% endif %}

@@ -2,18 +2,14 @@
 
 import json
 import os
-import re
-import shlex
 import shutil
 import subprocess
 
 import duckdb
 import pytest
 from polars.testing import assert_frame_equal
-from typer.testing import CliRunner
 
 import prime_sql as ps
-from prime_sql.cli.app import app
 from tests.schedules.conftest import COMMANDS, ROOT
 
 pytest.importorskip("dbt.adapters.duckdb", reason="dbt-duckdb comes with make test-schedules")
@@ -54,20 +50,6 @@ def built(project):
     assert {result["status"] for result in results} == {"success", "pass"}
     with duckdb.connect(project / "warehouse.duckdb", read_only=True) as con:
         yield con, results
-
-
-def test_the_model_is_what_the_command_of_the_readme_writes():
-    block = (DBT / "README.md").read_text(encoding="utf-8").split("```sh\n")[1].split("```")[0]
-    arguments = shlex.split(block.replace("\\\n", " ").split(" > ")[0])
-    done = CliRunner().invoke(app, arguments[1:])
-    assert done.exit_code == 0, done.output
-    model = (DBT / "models" / "failure_modes.sql").read_text(encoding="utf-8")
-    # Its first lines name the version of prime_sql.
-    assert _version_left_out(model) == _version_left_out(done.stdout)
-
-
-def _version_left_out(text):
-    return re.sub(r"prime-sql \S+ compile", "prime-sql compile", text).strip()
 
 
 def test_the_model_has_the_rows_of_a_search(built):
