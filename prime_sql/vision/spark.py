@@ -586,12 +586,11 @@ def _loaded(spark: SparkSession, specification: Specification) -> _Loaded:
 
     names = ["error", "name", "settings", "note"]
     with _as_ours():
-        row = (
-            spark.range(1, numPartitions=1)
-            .mapInArrow(load, ", ".join(f"{name} string" for name in names))
-            .first()
+        rows = spark.range(1, numPartitions=1).mapInArrow(
+            load, ", ".join(f"{name} string" for name in names)
         )
-    assert row is not None
+        # Not first(): a worker that is not read to its end is stopped, and its model goes with it.
+        (row,) = rows.collect()
     if row["error"]:
         raise getattr(errors, row["error"], PrimeSqlError)(row["name"])
     return _Loaded(row["name"], row["settings"], row["note"])
@@ -644,12 +643,12 @@ def _embedded_texts(
     with _as_ours():
         places = pa.array(range(len(prompts)), pa.int32())
         texts = pa.table([places, pa.array(prompts, pa.string())], names=["place", "prompt"])
-        rows = (
-            spark.createDataFrame(texts)
-            .mapInArrow(apply, "place int, embedding array<float>")
-            .orderBy("place")
+        embedded = spark.createDataFrame(texts).mapInArrow(
+            apply, "place int, embedding array<float>"
         )
-        return np.array([row["embedding"] for row in rows.collect()], np.float32)
+        # Sorted here: Spark would embed them once to see what there is to sort, and once to sort.
+        rows = sorted(embedded.collect(), key=lambda row: row["place"])
+        return np.array([row["embedding"] for row in rows], np.float32)
 
 
 def _vectors(batch: pa.RecordBatch) -> np.ndarray:

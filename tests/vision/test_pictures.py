@@ -481,6 +481,7 @@ def test_inline() -> None:
     text = base64.b64encode(PNG).decode()
     assert read(f"data:image/png;base64,{text}") == PNG
     assert read(f"DATA:;base64,{text}") == PNG
+    assert read(f"data:;base64,{text[:76]}\r\n{text[76:]}\n") == PNG
     assert read("data:,a%20b") == b"a b"
 
 
