@@ -62,8 +62,8 @@ test-on-spark test-on-others: test-on-%: $(VENV)/warehouses/.done
 
 $(VENV)/warehouses/.done: pyproject.toml tests/warehouses/requirements.txt | $(VENV)/bin/python
 	$(PYTHON) -m venv $(VENV)/warehouses
-	$(VENV)/warehouses/bin/python $(INSTALL) \
-		-r tests/warehouses/requirements.txt -e '.[postgres,spark,clickhouse,datafusion]'
+	$(VENV)/warehouses/bin/python $(INSTALL) $(TORCH) \
+		-r tests/warehouses/requirements.txt -e '.[demo,postgres,spark,clickhouse,datafusion]'
 	touch $@
 
 $(VENV)/lowest/.done: pyproject.toml tests/lowest.txt | $(VENV)/bin/python
