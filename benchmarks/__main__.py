@@ -89,6 +89,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--portable", action="store_true", help="search with the portable plan, not with DuckDB's"
     )
+    parser.add_argument(
+        "--memory-limit", metavar="SIZE", help="what the search may take, such as 500MB"
+    )
     parser.add_argument("--child", choices=["generate", "measure"], help=argparse.SUPPRESS)
     return parser
 
@@ -123,6 +126,7 @@ def _run_child(
         command += ["--data", str(folder), "--json", str(answer)]
         command += ["--reference-only"] if options.reference_only else []
         command += ["--portable"] if options.portable else []
+        command += ["--memory-limit", options.memory_limit] if options.memory_limit else []
         done = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
         if done.returncode:
             reason = done.stderr.strip() or f"the process ended with status {done.returncode}"
@@ -138,7 +142,7 @@ def _child(options: argparse.Namespace) -> int:
         generate(recipe, folder)
     else:
         try:
-            result = _run_pair(files(recipe, folder), options.reference_only, options.portable)
+            result = _run_pair(files(recipe, folder), options)
         except MeasurementError as error:
             print(error, file=sys.stderr)
             return 1
@@ -146,10 +150,10 @@ def _child(options: argparse.Namespace) -> int:
     return 0
 
 
-def _run_pair(data: Files, reference_only: bool, portable: bool) -> dict[str, Any]:
+def _run_pair(data: Files, options: argparse.Namespace) -> dict[str, Any]:
     """Time the product, then the reference, on warm files; compare what they found."""
     _read_once(data)
-    product = None if reference_only else _run_product(data, portable)
+    product = None if options.reference_only else _run_product(data, options)
 
     # Imported only now: these packages must not count as the product's memory.
     import pyarrow.parquet as pq
@@ -176,7 +180,7 @@ def _run_pair(data: Files, reference_only: bool, portable: bool) -> dict[str, An
     return result
 
 
-def _run_product(data: Files, portable: bool) -> tuple[Any, float, float]:
+def _run_product(data: Files, options: argparse.Namespace) -> tuple[Any, float, float]:
     """The product's run, its seconds from files to tables, and the process's peak MB."""
     try:
         import prime_sql as ps
@@ -185,10 +189,12 @@ def _run_product(data: Files, portable: bool) -> tuple[Any, float, float]:
         raise MeasurementError(
             f"prime_sql cannot be imported ({error}); --reference-only does without it"
         ) from error
-    if portable:
+    if options.portable:
         Warehouse.plans = None
     started = time.perf_counter()
-    run = ps.search(str(data.predictions), str(data.tags), into=None, **THRESHOLDS)
+    run = ps.search(
+        str(data.predictions), str(data.tags), memory_limit=options.memory_limit, **THRESHOLDS
+    )
     seconds = time.perf_counter() - started
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     # Linux counts in KiB, macOS in bytes.

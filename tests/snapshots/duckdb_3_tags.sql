@@ -299,13 +299,11 @@ with counted as (
         class_id,
         tag_1,
         cast(
-            cast(coalesce(bit_count(errors_0), 0) as integer)
-            as bigint
-        ) as errors,
+            coalesce(cast(bit_count(errors_0) as integer), 0)
+        as bigint) as errors,
         cast(
-            cast(coalesce(bit_count(rights_0), 0) as integer)
-            as bigint
-        ) as rights
+            coalesce(cast(bit_count(rights_0) as integer), 0)
+        as bigint) as rights
     from members_1
 )
 
@@ -327,9 +325,8 @@ with candidates as (
         b.tag_1 as tag_2,
         c.min_errors as min_errors,
         cast(
-            cast(bit_count(a.errors_0 & b.errors_0) as integer)
-            as bigint
-        ) as errors
+            coalesce(cast(bit_count(a.errors_0 & b.errors_0) as integer), 0)
+        as bigint) as errors
     from members_1 as a
     inner join members_1 as b
         on b.class_id = a.class_id
@@ -369,13 +366,11 @@ with counted as (
         tag_1,
         tag_2,
         cast(
-            cast(coalesce(bit_count(errors_0), 0) as integer)
-            as bigint
-        ) as errors,
+            coalesce(cast(bit_count(errors_0) as integer), 0)
+        as bigint) as errors,
         cast(
-            cast(coalesce(bit_count(rights_0), 0) as integer)
-            as bigint
-        ) as rights
+            coalesce(cast(bit_count(rights_0) as integer), 0)
+        as bigint) as rights
     from members_2
 )
 
@@ -399,9 +394,8 @@ with candidates as (
         b.tag_2 as tag_3,
         c.min_errors as min_errors,
         cast(
-            cast(bit_count(a.errors_0 & b.errors_0) as integer)
-            as bigint
-        ) as errors
+            coalesce(cast(bit_count(a.errors_0 & b.errors_0) as integer), 0)
+        as bigint) as errors
     from members_2 as a
     inner join members_2 as b
         on b.class_id = a.class_id
@@ -446,13 +440,11 @@ with counted as (
         tag_2,
         tag_3,
         cast(
-            cast(coalesce(bit_count(errors_0), 0) as integer)
-            as bigint
-        ) as errors,
+            coalesce(cast(bit_count(errors_0) as integer), 0)
+        as bigint) as errors,
         cast(
-            cast(coalesce(bit_count(rights_0), 0) as integer)
-            as bigint
-        ) as rights
+            coalesce(cast(bit_count(rights_0) as integer), 0)
+        as bigint) as rights
     from members_3
 )
 

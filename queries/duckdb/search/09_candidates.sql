@@ -7,6 +7,7 @@
 -- parameter error_words = 1: words for the misclassified images of the largest class
 -- parameter pairs_by_rows = True: whether pairs are counted by rows; `pairs` says what is less work
 -- returns: class_id, tag_1 ... tag_size (rising), errors; one row for each surviving tag set
+{% from 'definitions.jinja' import bits_set %}
 {% set tags = range(1, size + 1) %}
 {% if size == 1 %}
 select
@@ -58,12 +59,7 @@ with candidates as (
 {% endfor %}
         b.tag_{{ size - 1 }} as tag_{{ size }},
         c.min_errors as min_errors,
-        cast(
-{% for i in range(error_words) %}
-            {{ "" if loop.first else "+ " }}cast(bit_count(a.errors_{{ i }} & b.errors_{{ i }}) as integer)
-{% endfor %}
-            as bigint
-        ) as errors
+        {{ bits_set('a.errors_# & b.errors_#', error_words) }} as errors
     from members_{{ size - 1 }} as a
     inner join members_{{ size - 1 }} as b
         on b.class_id = a.class_id
