@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from polars.testing import assert_frame_equal
 
 import prime_sql as ps
@@ -208,14 +208,21 @@ def test_emoji(engine, kind):
     check(engine, wanted, names, **options)
 
 
-@settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck))
-@given(tables=some_tables(), options=some_options())
-def test_any_tables(engine, tables, options):
-    if engine.name == "spark":
-        pytest.skip("a minute of Spark for four examples; the other tests of this file run on it")
-    predictions = pl.DataFrame(tables[0], schema=["image_id", "label", "prediction"], orient="row")
-    tags = pl.DataFrame(tables[1], schema=["image_id", "tag"], orient="row")
-    engine.load("marts.some_predictions", predictions)
-    engine.load("marts.some_tags", tags)
-    wanted = search(predictions, tags, **options)
-    check(engine, wanted, ("marts.some_predictions", "marts.some_tags"), **options)
+def test_any_tables(engine):
+    @settings(
+        max_examples=2 if engine.name == "spark" else 4,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+        phases=(Phase.explicit, Phase.generate),
+    )
+    @given(tables=some_tables(), options=some_options())
+    def check_one(tables, options):
+        schema = ["image_id", "label", "prediction"]
+        predictions = pl.DataFrame(tables[0], schema=schema, orient="row")
+        tags = pl.DataFrame(tables[1], schema=["image_id", "tag"], orient="row")
+        engine.load("marts.some_predictions", predictions)
+        engine.load("marts.some_tags", tags)
+        wanted = search(predictions, tags, **options)
+        check(engine, wanted, ("marts.some_predictions", "marts.some_tags"), **options)
+
+    check_one()
