@@ -203,7 +203,7 @@ def test_an_odd_table_says_the_same(loaded):
 
 
 def test_any_tables(loaded):
-    # Without shrinking: a search takes seconds there, on Spark many. The first example is a trivial one.
+    # Without shrinking: a search takes seconds there, on Spark many. The first example is trivial.
     @settings(
         max_examples=2 if loaded.name == "spark" else 4,
         deadline=None,
