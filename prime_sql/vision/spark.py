@@ -28,7 +28,7 @@ from prime_sql.vision.specification import Specification, in_this_process, speci
 from prime_sql.vision.steps import Done
 from prime_sql.vision.tag import load_synonyms, written_synonyms
 from prime_sql.vision.texts import load_texts
-from prime_sql.vision.zero_shot import Sums, ZeroShotTagger, check_options
+from prime_sql.vision.zero_shot import Sums, ZeroShotTagger, chosen
 from prime_sql.warehouse import Warehouse
 
 if TYPE_CHECKING:
@@ -320,9 +320,7 @@ def tag_clip(
         As for `embed`.
     """
     check_template(template)
-    if threshold is None and top_k is None:
-        threshold, top_k = (None, 10) if calibrate == "none" else (2.5, None)
-    check_options(threshold, top_k, calibrate)
+    threshold, top_k = chosen(threshold, top_k, calibrate)
     specification = specify("embed", model, pretrained=pretrained, **options)
     words, same = _read_words(vocabulary, column), _read_synonyms(synonyms)
     with _Images(images, into, image_id, source, label) as job:
@@ -524,19 +522,15 @@ class _Images:
 
 def _selected(images: DataFrame, image_id: str, source: str, label: str | None) -> DataFrame:
     functions = need("pyspark.sql.functions", EXTRA)
-    for name in (image_id, source):
-        if name.partition(".")[0] not in images.columns:
+    if label == "label" and label not in images.columns:
+        label = None
+    for name in (image_id, source, label):
+        if name is not None and name.partition(".")[0] not in images.columns:
             raise InputError(
                 f"images has no column {name!r}.{did_you_mean(name, images.columns)} "
                 f"It has: {', '.join(images.columns)}."
             )
-    no_label = label is None or (label == "label" and label not in images.columns)
-    if not no_label and label not in images.columns:
-        raise InputError(
-            f"images has no column {label!r}.{did_you_mean(str(label), images.columns)} "
-            f"It has: {', '.join(images.columns)}."
-        )
-    labels = functions.lit(None) if no_label else functions.col(str(label))
+    labels = functions.lit(None) if label is None else functions.col(label)
     found = images.select(
         functions.col(image_id).cast("string").alias("image_id"),
         labels.cast("string").alias("label"),

@@ -26,7 +26,7 @@ from prime_sql.vision.functions import ImageFunction
 from prime_sql.vision.network import TAGS, Model, Place, batch_size_on, need
 from prime_sql.vision.ram import KINDS, RamTagger
 from prime_sql.vision.steps import fingerprint
-from prime_sql.vision.zero_shot import ZeroShotTagger, check_options
+from prime_sql.vision.zero_shot import ZeroShotTagger, chosen
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -64,7 +64,8 @@ class Specification:
         place = Place.choose(given.pop("device", "auto"), given.pop("precision", "auto"))
         for name in _ABOUT_BATCHES:
             given.pop(name, None)
-        return _LOADERS[self.step](self.model, place, **given)
+        files = {n: Path(given[n]) for n in ("checkpoint", "labels") if n in given}
+        return _LOADERS[self.step](self.model, place=place, **given | files)
 
     @property
     def batches(self) -> dict[str, Any]:
@@ -121,7 +122,8 @@ def specify(step: str, model: str, /, **options: Any) -> Specification:
     if step not in _LOADERS:
         steps = ", ".join(_LOADERS)
         raise OptionError(f"step must be one of {steps}, got {step!r}")
-    known = [*list(inspect.signature(_LOADERS[step]).parameters)[2:], *_OF_EVERY_STEP]
+    takes = inspect.signature(_LOADERS[step]).parameters
+    known = [*(n for n in takes if n not in ("model", "place")), *_OF_EVERY_STEP]
     for name in options:
         if name not in known:
             raise OptionError(
@@ -157,29 +159,28 @@ _TEMPLATE = "a photo of {}"
 
 
 def _embedder(
-    model: str, place: Place, *, pretrained: str | None = None, name: str | None = None
+    model: str, *, place: Place, pretrained: str | None = None, name: str | None = None
 ) -> Model:
     return Clip.load(model, pretrained, place, name)
 
 
 def _tagger(
     model: str,
-    place: Place,
     *,
+    place: Place,
     vocabulary: Sequence[str] = (),
     pretrained: str | None = None,
     template: str = _TEMPLATE,
     threshold: float | None = None,
     top_k: int | None = None,
-    checkpoint: str | None = None,
+    checkpoint: Path | None = None,
     image_size: int = 384,
     extra_tags: Sequence[str] = (),
     trust: bool = False,
     name: str | None = None,
 ) -> Model:
     if model not in KINDS:
-        top_k = 10 if threshold is None and top_k is None else top_k
-        check_options(threshold, top_k, "none")
+        threshold, top_k = chosen(threshold, top_k, "none")
         return ClipTagger(
             Clip.load(model, pretrained, place, name or "clip"),
             vocabulary,
@@ -191,7 +192,7 @@ def _tagger(
         raise OptionError(f"{model} needs a checkpoint, the file with its weights")
     tagger = RamTagger.load(
         model,
-        Path(checkpoint),
+        checkpoint,
         image_size=image_size,
         threshold=threshold,
         extra_tags=extra_tags,
@@ -202,37 +203,10 @@ def _tagger(
     return tagger
 
 
-def _classifier(
-    model: str,
-    place: Place,
-    *,
-    checkpoint: str | None = None,
-    labels: str | None = None,
-    image_size: int | None = None,
-    mean: tuple[float, ...] | None = None,
-    std: tuple[float, ...] | None = None,
-    resize: str | None = None,
-    trust: bool = False,
-    name: str | None = None,
-) -> Model:
-    return classifiers.load(
-        model,
-        checkpoint=None if checkpoint is None else Path(checkpoint),
-        labels=None if labels is None else Path(labels),
-        image_size=image_size,
-        mean=mean,
-        std=std,
-        resize=resize,
-        place=place,
-        trust=trust,
-        name=name,
-    )
-
-
 _LOADERS: dict[str, Callable[..., Model]] = {
     "embed": _embedder,
     "tag": _tagger,
-    "predict": _classifier,
+    "predict": classifiers.load,
 }
 _ABOUT_BATCHES = ("batch_size", "threads")
 _OF_EVERY_STEP = ("device", "precision", *_ABOUT_BATCHES)

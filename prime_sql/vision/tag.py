@@ -34,7 +34,7 @@ from prime_sql.vision.steps import (
     settle,
 )
 from prime_sql.vision.texts import load_texts
-from prime_sql.vision.zero_shot import ZeroShotTagger, check_options
+from prime_sql.vision.zero_shot import ZeroShotTagger, chosen
 from prime_sql.warehouse import Destination, OnSql, Warehouse, first_line
 
 
@@ -97,9 +97,7 @@ def tag_clip(
         When an option is out of range.
     """
     check_template(template)
-    if threshold is None and top_k is None:
-        threshold, top_k = (None, 10) if calibrate == "none" else (2.5, None)
-    check_options(threshold, top_k, calibrate)
+    threshold, top_k = chosen(threshold, top_k, calibrate)
     with session(into, on_sql) as warehouse:
         load_texts(vocabulary, column, "vocabulary", warehouse)
         load_synonyms(synonyms, warehouse)

@@ -184,6 +184,22 @@ class ZeroShotTagger:
         return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pairs)
 
 
+def chosen(
+    threshold: float | None, top_k: int | None, calibrate: str
+) -> tuple[float | None, int | None]:
+    """Return threshold and top_k, checked, with what stands for them where neither is given.
+
+    Raises
+    ------
+    OptionError
+        When an option is out of range.
+    """
+    if threshold is None and top_k is None:
+        threshold, top_k = (None, 10) if calibrate == "none" else (2.5, None)
+    check_options(threshold, top_k, calibrate)
+    return threshold, top_k
+
+
 def check_options(threshold: float | None, top_k: int | None, calibrate: str) -> None:
     """Refuse options of a `ZeroShotTagger` that are out of range.
 
