@@ -298,7 +298,7 @@ def _add(
         if size == 1:
             passing = step("passing_tags", "passing_1")
             step("changed_tags", "changed_1", **absent)
-            plans, widths = _error_bits(warehouse)
+            plans, widths = _bits(warehouse, "errors")
             planned = partial(counting.planned_step, warehouse, plans, folder="append")
             planned("error_members", **run, **absent, **widths)
         else:
@@ -313,26 +313,29 @@ def _add(
             passing += warehouse.execute("work", f"select count(*) from counts_{size}")[0][0]
         steps.end(passing)
     steps.start("accuracies")
-    if options.max_tags > 1:
-        step("set_rows", sizes=sizes[1:], **run, **absent)
     step("passing_tags", "counts_1", add=bool(anew))
-    for size in sizes[1:]:
-        step("counts", f"counts_{size}", add=bool(anew), size=size)
+    if options.max_tags > 1:
+        if plans is not None:
+            plans, widths = _bits(warehouse, "images")
+        planned = partial(counting.planned_step, warehouse, plans, folder="append")
+        planned("set_rows", sizes=sizes[1:], **run, **absent, **widths)
+        for size in sizes[1:]:
+            planned("counts", f"counts_{size}", add=bool(anew), size=size)
     loaded.rows["tag_sets"] = counting.tag_sets(warehouse, options.max_tags)
     steps.end(loaded.rows["tag_sets"])
 
 
-def _error_bits(warehouse: Warehouse) -> tuple[str | None, dict[str, Any]]:
-    """Return the plan for bit strings of errors and their length, or the one for rows."""
+def _bits(warehouse: Warehouse, whose: str) -> tuple[str | None, dict[str, Any]]:
+    """Return the plan for bit strings of errors or images and their length, or the one for rows."""
     if warehouse.plans is None:
         return None, {}
     most, tags = warehouse.execute(
-        "error_members",
-        "select (select coalesce(max(errors), 0) from classes), (select count(*) from passing_1)",
+        "work",
+        f"select (select coalesce(max({whose}), 0) from classes), (select count(*) from passing_1)",
     )[0]
     if most > counting.LONGEST or most * tags / 8 > counting.MOST_BYTES:
         return None, {}
-    return warehouse.plans, {"most_errors": max(most, 1)}
+    return warehouse.plans, {f"most_{whose}": max(most, 1)}
 
 
 @contextmanager

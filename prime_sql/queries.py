@@ -259,7 +259,8 @@ _FOLDERS = {
     "compile": "The search as one SELECT (`prime-sql compile`): 01 and 02 read the tables, then "
     "come 01 to 14 of `search`, then 03.",
     "spark/vision": "In the place of the files of the same name, where images are in Spark.",
-    "duckdb/append": "The same for an append: the errors that carry a tag as bit strings.",
+    "duckdb/append": "The same for an append: which errors, and which images, carry a tag as bit "
+    "strings.",
     "duckdb/search": "Faster plans on DuckDB for the files of the same name: lists and bits in the "
     "place of rows. Same tag sets, same counts. 24 says how pairs are counted with less work.",
 }

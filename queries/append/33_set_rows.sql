@@ -6,16 +6,8 @@
 -- parameter last_tag: the largest tag_id of a tag; beyond it are the absent ones
 -- parameter sizes: the numbers of tags in a set, from 2 on
 -- returns: class_id, tag_1, image_no, error
-{% from 'append/rows.jinja' import rows_of %}
-{% set wanted %}
-{% for size in sizes %}
-{% set first = loop.first %}
-{% for i in range(1, size + 1) %}
-{{ "" if first and loop.first else "union all " }}select class_id, tag_{{ i }} as tag_1 from new_sets_{{ size }}
-{% endfor %}
-{% endfor %}
-{%- endset %}
-with {{ rows_of(wanted, schema, run_id, max_absent, last_tag) }}
+{% from 'append/rows.jinja' import rows_of, tags_of_sets %}
+with {{ rows_of(tags_of_sets(sizes), schema, run_id, max_absent, last_tag) }}
 
 select
     class_id,
