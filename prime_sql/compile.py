@@ -16,7 +16,7 @@ import sqlglot
 import sqlglot.expressions as sge
 
 from prime_sql import __version__, queries
-from prime_sql.dialects import CLEAR, DIALECTS, KEEP, SETTINGS, flat, renamed, translated
+from prime_sql.dialects import ADVICE, CLEAR, DIALECTS, KEEP, SETTINGS, flat, renamed, translated
 from prime_sql.errors import OptionError, did_you_mean, shorten
 from prime_sql.inputs import has_subquery, parse_condition
 from prime_sql.options import LARGEST_MAX_TAGS, Options
@@ -151,8 +151,8 @@ def _header(options: Options, predictions: str, tags: str, dialect: str, *, scri
         "Takes for granted: every image stands once in its class; image_id, label and prediction",
         "are never null.",
     ]
-    if not script and dialect in SETTINGS:
-        lines.append(f"Beyond two tags, {SETTINGS[dialect][0]} first, or take the script.")
+    if not script and dialect in ADVICE:
+        lines.append(ADVICE[dialect])
     return "\n".join(f"-- {comment(line)}" for line in lines)
 
 
