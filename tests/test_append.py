@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import prime_sql as ps
-from prime_sql import counting
+from prime_sql import append, counting
 from prime_sql.warehouse import Warehouse
 from tests import data
 from tests.test_cli import fail, succeed
@@ -37,6 +37,12 @@ STORED = (
     "failure_mode_chance",
 )
 LABELS = ["ape", "bee", "cow", "dog"]
+
+
+@pytest.fixture(autouse=True)
+def counts_are_kept(monkeypatch):
+    """Few images are a large share here, and classes would all be counted anew."""
+    monkeypatch.setattr(append, "MOST_CHANGED", 9)
 
 
 def stored(run):
@@ -264,6 +270,15 @@ def test_the_fewest_errors_rise_and_fall():
     others = joined(images("x", 8, "hang", label="bee", errors=5), images("y", 8, label="bee"))
     run = grown(joined(first, more_errors, others), ({}, {}, list(more_errors[0])))
     assert anew(run) == (1, 0)
+
+
+@pytest.mark.parametrize(("share", "classes"), [(0.14, 1), (0.15, 0)])
+def test_a_class_in_which_much_changed_is_counted_anew(share, classes, monkeypatch):
+    monkeypatch.setattr(append, "MOST_CHANGED", share)
+    first = joined(images("a", 4, "hang", errors=4), images("b", 13, "tree", errors=1))
+    others = joined(images("x", 8, "hang", label="bee", errors=5), images("y", 8, label="bee"))
+    run = grown(joined(first, others), images("c", 3, "hang tree"))  # 3 of 20 apes
+    assert anew(run) == (classes, 0)
 
 
 def test_a_night_without_anything_new_counts_nothing():

@@ -1,9 +1,10 @@
 -- In which classes do the stored counts not suffice, so that they are counted anew?
--- reads: prime.classes, classes (of the session), single_tags, counted_tags
+-- reads: prime.classes, classes (of the session), single_tags, counted_tags, changes
 -- parameter schema: the quoted schema of the results
 -- parameter run_id: the run that counted
 -- parameter min_images: fewest images of a failure mode in that run
 -- parameter min_drop: smallest accuracy drop in that run
+-- parameter most_changed: the share of its images from which on counting a class anew takes less time
 -- returns: class_id
 {% from 'definitions.jinja' import fewest_errors %}
 with stored as (
@@ -28,3 +29,15 @@ from single_tags as t
 inner join classes as c on c.class_id = t.class_id
 left join counted_tags as k on k.class_id = t.class_id and k.tag_1 = t.tag_1
 where k.tag_1 is null and t.errors >= c.min_errors
+
+union
+
+-- Those in which so much has changed that it takes less time.
+select c.class_id as class_id
+from classes as c
+inner join (
+    select class_id, count(*) as changes
+    from changes
+    group by class_id
+) as h on h.class_id = c.class_id
+where h.changes > {{ most_changed }} * c.images
