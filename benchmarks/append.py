@@ -1,8 +1,8 @@
 """Measure an append against a search of everything: ``python -m benchmarks.append``.
 
 A data set of the benchmarks is split at random: a run holds most of its images, and a night brings
-the rest. The night is appended, and everything is searched in full, in one process each after
-the other, into database files; both must find the same failure modes. Seconds are those of the
+the rest. The night is appended, and everything is searched in full, one after the other in one
+process, into database files; both must find the same failure modes. Seconds are those of the
 clock, and of all cores together, which other work on the machine changes less; ratios are of the
 latter. A night of 0 % shows what grows with all images: their rows are copied into the new run.
 """

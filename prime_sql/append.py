@@ -301,11 +301,12 @@ def _add(
         if size == 1:
             passing = step("passing_tags", "passing_1")
             step("changed_tags", "changed_1", **absent)
-            plans, widths = _bits(warehouse, "errors")
-            planned = partial(counting.planned_step, warehouse, plans, folder="append")
-            planned("error_members", **run, **absent, **widths)
         else:
             steps.start("tag sets", size)
+            if size == 2:
+                plans, widths = _bits(warehouse, "errors")
+                planned = partial(counting.planned_step, warehouse, plans, folder="append")
+                planned("error_members", **run, **absent, **widths)
             step("stored_sets", size=size, **run)
             step("changed_sets", f"changed_{size}", size=size, **absent)
             step("set_changes", size=size)

@@ -26,6 +26,8 @@ _COLUMN_BYTES = 4 * 262_144
 # tags together.
 LONGEST = 65_536
 MOST_BYTES = 500_000_000
+# What a row of the tags takes in lists, which are not written to disk, by measurement.
+_LISTED_BYTES = 50
 # How much of the engine's memory a group of classes may take by the estimate. The rest is for what
 # is between two steps, and for what the estimate leaves out.
 _SHARE = 0.25
@@ -64,7 +66,7 @@ def planned_step(
     add: bool = False,
     **values: Any,
 ) -> int:
-    """Do the same by the files of `plans`, or where it is None by the portable ones."""
+    """Do what `step` does by the files of `plans`, or where it is None by the portable ones."""
     sql = queries.find(f"{folder}/{name}", plans).render(warehouse.dialect, **values)
     if add:
         return warehouse.append(relation or name, sql)
@@ -160,14 +162,11 @@ def _count_group(
     for size in range(1, max_tags + 1):
         yield size, None
         if size > 1 and greedy is None:
+            values = words["candidates"]
+            if size == 2 and plans is not None:
+                values = {**values, "pairs_by_rows": _pairs_by_rows(warehouse, words)}
             survivors = planned_step(
-                warehouse,
-                plans,
-                "candidates",
-                f"candidates_{size}",
-                size=size,
-                **absent,
-                **words["candidates"],
+                warehouse, plans, "candidates", f"candidates_{size}", size=size, **absent, **values
             )
         elif size > 1:
             assert greedy is not None
@@ -200,6 +199,15 @@ def _count_group(
         if size > 2:
             warehouse.drop(f"members_{size - 1}")
         yield size, survivors
+
+
+def tag_plans(warehouse: Warehouse) -> str | None:
+    """Return the plan for a list of tags for each image, or None where memory is short for it."""
+    memory = warehouse.memory
+    if warehouse.plans is None or memory is None:
+        return warehouse.plans
+    rows = warehouse.execute("work", "select count(*) from tags")[0][0]
+    return warehouse.plans if rows * _LISTED_BYTES <= memory * _SHARE else None
 
 
 def tag_sets(warehouse: Warehouse, max_tags: int) -> int:
@@ -309,14 +317,17 @@ def _words(
     memory, columns = warehouse.memory, sum(words.values())
     if memory is not None and columns * _COLUMN_BYTES * warehouse.threads > memory * _SHARE:
         bits, words = 0, dict.fromkeys(words, 1)
-    pairs = queries.find("search/pairs", warehouse.plans).render(warehouse.dialect)
-    by_rows, by_bits = warehouse.execute("pairs", pairs)[0]
-    by_bits *= 1 + words["error_words"] * _WORD_SHARE
     return warehouse.plans, {
-        "candidates": {
-            "error_words": words["error_words"],
-            "pairs_by_rows": not bits or by_rows < by_bits,
-        },
+        "candidates": {"error_words": words["error_words"]},
         "members": {**words, **most, "bits": bits},
         "counts": words,
     }
+
+
+def _pairs_by_rows(warehouse: Warehouse, words: dict[str, dict[str, Any]]) -> bool:
+    """Return whether to count the pairs that errors carry is less work than to try all."""
+    if not words["members"]["bits"]:
+        return True
+    sql = queries.find("search/pairs", warehouse.plans).render(warehouse.dialect)
+    carried, tried = warehouse.execute("pairs", sql)[0]
+    return bool(carried < tried * (1 + words["candidates"]["error_words"] * _WORD_SHARE))

@@ -28,7 +28,7 @@ DIALECTS = (
 )
 
 # How a script keeps the answer of a step for others: in a temporary table where there is such.
-# PostgreSQL plans joins well only of tables whose sizes it knows; Redshift looks at them unasked.
+# PostgreSQL plans joins well only of tables whose sizes it knows; Redshift gathers them by itself.
 # Spark, Databricks and Trino have no temporary ones: where a table of that name is there already,
 # the script ends.
 # (Spark caches temporary views, but plans each anew through all those that it is made from:

@@ -262,7 +262,7 @@ _FOLDERS = {
     "duckdb/append": "The same for an append: which errors, and which images, carry a tag as bit "
     "strings.",
     "duckdb/search": "Faster plans on DuckDB for the files of the same name: lists and bits in the "
-    "place of rows. Same tag sets, same counts. 24 says how pairs are counted with less work.",
+    "place of rows. Same tag sets, same counts. 24, of this plan only, says how to count pairs.",
 }
 
 

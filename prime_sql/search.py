@@ -131,7 +131,8 @@ def search(
         are compared with each other, wherever their tables came from; see `Run.previous`.
     append
         Add the tables to the latest run of the same job and options in `into`: a new run, the same
-        as a search of everything, but only what is new is counted. See `Run.append`.
+        as a search of everything, but counted from what is new where that suffices. See
+        `Run.append`.
     remove
         With `append`, a table whose `image_id` column names images that are no longer to count.
     memory_limit
@@ -416,16 +417,18 @@ def _count(options: Options, loaded: Inputs, warehouse: Warehouse, steps: Steps)
     step("classes", min_images=options.min_images, min_drop=options.min_drop)
     step("outcomes")
     warehouse.drop("predictions")
-    loaded.rows["images"] = step("images")
+    with reading("tags", loaded.sources["tags"]):
+        plans = counting.tag_plans(warehouse)
+    planned = partial(counting.planned_step, warehouse, plans)
+    loaded.rows["images"] = planned("images")
     steps.end(loaded.rows["images"])
 
     steps.start("tagged")
     with reading("tags", loaded.sources["tags"]):
         loaded.rows["tags"] = step("vocabulary")
-        step("image_tags")
-    listed = warehouse.plans is not None
-    inputs.check_tags(warehouse, loaded, options.max_absent, listed=listed)
-    step("class_tags")
+        planned("image_tags")
+    inputs.check_tags(warehouse, loaded, options.max_absent, listed=plans is not None)
+    planned("class_tags")
     warehouse.drop("image_tags")
     steps.end(
         step(

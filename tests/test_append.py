@@ -135,10 +135,11 @@ def nights(draw):
     return found
 
 
-def check_nights(plan, chosen, nights):
+def check_nights(plan, chosen, nights, most_changed=9):
     everything = Everything()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Warehouse, "plans", plan)
+        patch.setattr(append, "MOST_CHANGED", most_changed)
         into, appended = ibis.duckdb.connect(), None
         for predictions, tags, removed in nights:
             before = {*everything.predictions}
@@ -165,9 +166,9 @@ many = settings(max_examples=10, deadline=None, suppress_health_check=list(Healt
 
 @pytest.mark.parametrize("plan", PLANS)
 @few
-@given(nights(), options())
-def test_nights_one_by_one_equal_a_full_search(plan, nights, chosen):
-    check_nights(plan, chosen, nights)
+@given(nights(), options(), st.sampled_from([9, 0.3]))
+def test_nights_one_by_one_equal_a_full_search(plan, nights, chosen, most_changed):
+    check_nights(plan, chosen, nights, most_changed)
 
 
 @pytest.mark.thorough
@@ -278,6 +279,10 @@ def test_a_class_in_which_much_changed_is_counted_anew(share, classes, monkeypat
     first = joined(images("a", 4, "hang", errors=4), images("b", 13, "tree", errors=1))
     others = joined(images("x", 8, "hang", label="bee", errors=5), images("y", 8, label="bee"))
     run = grown(joined(first, others), images("c", 3, "hang tree"))  # 3 of 20 apes
+    assert anew(run) == (classes, 0)
+    # An image that changed is one, as it was and as it is.
+    others = joined(others, images("c", 3, "tree"))
+    run = grown(joined(first, others), images("c", 3, "hang tree"))
     assert anew(run) == (classes, 0)
 
 

@@ -104,6 +104,17 @@ def test_bit_strings_stand_in_for_words_where_memory_is_short(monkeypatch):
     assert runs[0] == runs[1]
 
 
+def test_rows_stand_in_for_lists_of_tags_where_memory_is_short(monkeypatch):
+    runs = []
+    for bytes_of_a_row, wanted in ((1, True), (10**12, False)):
+        monkeypatch.setattr(counting, "_LISTED_BYTES", bytes_of_a_row)
+        statements = []
+        run = search(on_sql=lambda each, seen=statements: seen.append(each.sql))
+        assert any("list_distinct(" in each for each in statements) == wanted
+        runs.append((rows(run, *FOUND), run.row_counts, run.warnings))
+    assert runs[0] == runs[1]
+
+
 # Real limits --------------------------------------------------------------------------------------
 
 
@@ -170,6 +181,20 @@ def test_a_search_stays_near_its_limit(large):
     assert limited["rows"] == free["rows"]
     assert limited["peak"] < 1.5 * 300e6
     assert limited["peak"] < free["peak"]
+
+
+def test_tags_that_come_tag_by_tag_fit_as_well(tmp_path):
+    """Lists of six million tags, all begun with the first tag, would not."""
+    names = [str(tmp_path / f"{name}.parquet") for name in ("predictions", "tags")]
+    with duckdb.connect() as con:
+        images = "select 'image ' || i as image_id, 'class ' || i % 20 as label"
+        guess = "case when i % 3 = 0 then 'other' else label end as prediction"
+        con.execute(f"copy ({images}, {guess} from range(300_000) as t (i)) to '{names[0]}'")
+        tags = "select 'image ' || i % 300_000 as image_id, 'tag ' || i // 300_000 as tag"
+        con.execute(f"copy ({tags} from range(6_000_000) as t (i)) to '{names[1]}'")
+    with ps.search(*names, max_tags=1, memory_limit="300MB", temp_dir=tmp_path) as run:
+        assert run.row_counts["tag_rows"] == 6_000_000
+        assert run.row_counts["tag_sets"] == 20 * 20
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
--- In which classes do the stored counts not suffice, so that they are counted anew?
+-- Which classes are counted anew? Those whose stored counts do not suffice, and those with many changes.
 -- reads: prime.classes, classes (of the session), single_tags, counted_tags, changes
 -- parameter schema: the quoted schema of the results
 -- parameter run_id: the run that counted
@@ -36,8 +36,8 @@ union
 select c.class_id as class_id
 from classes as c
 inner join (
-    select class_id, count(*) as changes
+    select class_id, count(distinct image_id) as images
     from changes
     group by class_id
 ) as h on h.class_id = c.class_id
-where h.changes > {{ most_changed }} * c.images
+where h.images > {{ most_changed }} * c.images

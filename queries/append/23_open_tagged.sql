@@ -5,7 +5,7 @@
 -- parameter max_absent: how many tags of a set may be absent ones
 -- parameter last_tag: the largest tag_id of a tag; beyond it are the absent ones
 -- returns: class_id, tag_id, image_no, error
-{% from 'append/rows.jinja' import place, rows_of %}
+{% from 'append/rows.jinja' import rows_of %}
 {% set wanted %}
 select s.class_id, s.tag_1 from single_tags as s inner join open_classes as w on w.class_id = s.class_id
 {%- endset %}

@@ -28,7 +28,7 @@ select
     c.errors as errors,
     c.largest_class as largest_class,
     c.fewest_errors as fewest_errors,
-    {{ "cast(null as bigint)" if frequent is none else "(select count(*) from " ~ frequent ~ ")" }} as frequent_tags,
+    {{ "cast(null as bigint)" if frequent is none else "(select count(*) from " ~ frequent | identifier ~ ")" }} as frequent_tags,
     s.tag_sets as tag_sets,
     s.largest_drop as largest_drop
 from all_classes as c

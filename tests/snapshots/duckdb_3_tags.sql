@@ -92,6 +92,9 @@ select
 from predictions as p
 inner join classes as c on c.class_name = p.class_name
 
+-- work
+select count(*) from tags
+
 -- images
 create or replace temp table images as
 select image_id
@@ -114,16 +117,16 @@ with listed as (
         t.image_id as image_id,
         list(v.tag_id) as tag_ids
     from tags as t
+    inner join images as i on i.image_id = t.image_id
     inner join vocabulary as v on v.tag = t.tag
     group by t.image_id
 )
 
 select
-    l.image_id as image_id,
-    list_distinct(l.tag_ids) as tag_ids,
-    len(l.tag_ids) as tag_rows
-from listed as l
-inner join images as i on i.image_id = l.image_id
+    image_id,
+    list_distinct(tag_ids) as tag_ids,
+    len(tag_ids) as tag_rows
+from listed
 
 -- check_tags
 with rows_read as (
@@ -243,22 +246,6 @@ order by class_id
 -- members_1
 select coalesce(max(errors), 0), coalesce(max(images - errors), 0) from classes where class_id between 0 and 2147483647
 
--- pairs
-with sized as (
-    select
-        c.errors as errors,
-        cast(count(*) as double) as tags,
-        cast(sum(s.errors) as double) as tagged_errors
-    from candidates_1 as s
-    inner join classes as c on c.class_id = s.class_id
-    group by s.class_id, c.errors
-)
-
-select
-    coalesce(sum(tagged_errors * (tagged_errors / errors - 1) / 2), 0) as by_rows,
-    coalesce(sum(tags * (tags - 1) / 2), 0) as by_bits
-from sized
-
 -- members_1
 create or replace temp table members_1 as
 with placed as (
@@ -313,6 +300,22 @@ select
     errors + rights as images,
     errors
 from counted
+
+-- pairs
+with sized as (
+    select
+        c.errors as errors,
+        cast(count(*) as double) as tags,
+        cast(sum(s.errors) as double) as tagged_errors
+    from candidates_1 as s
+    inner join classes as c on c.class_id = s.class_id
+    group by s.class_id, c.errors
+)
+
+select
+    coalesce(sum(tagged_errors * (tagged_errors / errors - 1) / 2), 0) as carried,
+    coalesce(sum(tags * (tags - 1) / 2), 0) as tried
+from sized
 
 -- candidates_2
 create or replace temp table candidates_2 as
@@ -743,7 +746,7 @@ select
     c.errors as errors,
     c.largest_class as largest_class,
     c.fewest_errors as fewest_errors,
-    (select count(*) from tagged) as frequent_tags,
+    (select count(*) from "tagged") as frequent_tags,
     s.tag_sets as tag_sets,
     s.largest_drop as largest_drop
 from all_classes as c

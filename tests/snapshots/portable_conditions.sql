@@ -402,7 +402,7 @@ select
     c.errors as errors,
     c.largest_class as largest_class,
     c.fewest_errors as fewest_errors,
-    (select count(*) from tagged) as frequent_tags,
+    (select count(*) from "tagged") as frequent_tags,
     s.tag_sets as tag_sets,
     s.largest_drop as largest_drop
 from all_classes as c

@@ -8,13 +8,13 @@ with listed as (
         t.image_id as image_id,
         list(v.tag_id) as tag_ids
     from tags as t
+    inner join images as i on i.image_id = t.image_id
     inner join vocabulary as v on v.tag = t.tag
     group by t.image_id
 )
 
 select
-    l.image_id as image_id,
-    list_distinct(l.tag_ids) as tag_ids,
-    len(l.tag_ids) as tag_rows
-from listed as l
-inner join images as i on i.image_id = l.image_id
+    image_id,
+    list_distinct(tag_ids) as tag_ids,
+    len(tag_ids) as tag_rows
+from listed

@@ -1,6 +1,6 @@
 -- How many pairs of tags are there to count: those that the errors carry, or all?
 -- reads: candidates_1, classes
--- returns: by_rows (an estimate, as if each error of a class had the same number of tags), by_bits
+-- returns: carried (an estimate, as if each error of a class had the same number of tags), tried
 with sized as (
     select
         c.errors as errors,
@@ -12,6 +12,6 @@ with sized as (
 )
 
 select
-    coalesce(sum(tagged_errors * (tagged_errors / errors - 1) / 2), 0) as by_rows,
-    coalesce(sum(tags * (tags - 1) / 2), 0) as by_bits
+    coalesce(sum(tagged_errors * (tagged_errors / errors - 1) / 2), 0) as carried,
+    coalesce(sum(tags * (tags - 1) / 2), 0) as tried
 from sized
