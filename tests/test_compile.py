@@ -305,6 +305,16 @@ def test_every_dialect_is_executed_or_looked_up():
     assert {*HAVE} == {*DIALECTS} - executed
 
 
+def test_the_listed_names_are_those_of_the_statements_made_of_them():
+    written = {
+        re.sub(r"_\d+$", "_1", name.removeprefix("prime_sql_"))
+        for dialect in HAVE
+        for text in every_statement(dialect)
+        for name in constructs(text, dialect)[1]
+    }
+    assert not NAMES - written, "is listed, but no longer written"
+
+
 @pytest.mark.parametrize("dialect", HAVE)
 def test_a_dialect_has_all_that_its_statements_are_made_of(dialect):
     listed = {}

@@ -2,6 +2,7 @@
 -- reads: passing_size, new_sets_size, set_rows
 -- parameter size: tags in a set
 -- returns: class_id, tag_1 ... tag_size, images, errors
+{% from 'append/rows.jinja' import kept_counts %}
 {% set tags = range(1, size + 1) %}
 -- The images that carry all tags. No join for each tag: of several large tables an engine may choose an order
 -- that takes longer than a full search.
@@ -44,15 +45,7 @@ recounted as (
 
 )
 
-select
-    class_id,
-{% for i in tags %}
-    tag_{{ i }},
-{% endfor %}
-    images,
-    errors
-from passing_{{ size }}
-where images is not null
+{{ kept_counts(size) }}
 
 union all
 

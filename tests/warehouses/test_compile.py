@@ -12,6 +12,7 @@ from polars.testing import assert_frame_equal
 import prime_sql as ps
 from tests import data
 from tests.test_compile import CASES
+from tests.test_search import frames
 from tests.test_search import options as some_options
 from tests.test_search import tables as some_tables
 
@@ -217,9 +218,7 @@ def test_any_tables(engine):
     )
     @given(tables=some_tables(), options=some_options())
     def check_one(tables, options):
-        schema = ["image_id", "label", "prediction"]
-        predictions = pl.DataFrame(tables[0], schema=schema, orient="row")
-        tags = pl.DataFrame(tables[1], schema=["image_id", "tag"], orient="row")
+        predictions, tags = frames(*tables)
         engine.load("marts.some_predictions", predictions)
         engine.load("marts.some_tags", tags)
         wanted = search(predictions, tags, **options)

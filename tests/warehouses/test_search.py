@@ -9,6 +9,7 @@ from polars.testing import assert_frame_equal
 
 import prime_sql as ps
 from tests import data
+from tests.test_search import frames
 from tests.test_search import options as some_options
 from tests.test_search import tables as some_tables
 
@@ -212,10 +213,7 @@ def test_any_tables(loaded):
     )
     @given(tables=some_tables(), options=some_options())
     def check(tables, options):
-        schema = ["image_id", "label", "prediction"]
-        predictions = pl.DataFrame(tables[0], schema=schema, orient="row")
-        tags = pl.DataFrame(tables[1], schema=["image_id", "tag"], orient="row")
-        predictions, tags = (each.cast(pl.String) for each in (predictions, tags))
+        predictions, tags = (each.cast(pl.String) for each in frames(*tables))
         loaded.load("marts.any_predictions", predictions)
         loaded.load("marts.any_tags", tags)
         names = ("marts.any_predictions", "marts.any_tags")

@@ -2,16 +2,9 @@
 -- reads: passing_size, new_sets_size, set_rows (bit strings), error_members (bit strings)
 -- parameter size: tags in a set
 -- returns: class_id, tag_1 ... tag_size, images, errors
+{% from 'append/rows.jinja' import kept_counts %}
 {% set tags = range(1, size + 1) %}
-select
-    class_id,
-{% for i in tags %}
-    tag_{{ i }},
-{% endfor %}
-    images,
-    errors
-from passing_{{ size }}
-where images is not null
+{{ kept_counts(size) }}
 
 union all
 
