@@ -175,17 +175,16 @@ def _count_group(
                     warehouse, max_tags, absent["max_absent"], absent["last_tag"], *greedy
                 )
             survivors = sizes[size]
-        # The members of the largest sets are read once: not worth storing.
-        once = size == max_tags > 1
-        planned_step(
-            warehouse,
-            plans,
-            "members",
-            f"members_{size}",
-            view=once,
-            size=size,
-            **words["members"],
-        )
+        # By bits, larger sets are counted by pairs; their members are there to grow from.
+        if plans is None or size < 3 or (size < max_tags and greedy is None):
+            members = words["members"]
+            if plans is not None and (size > 2 or not accuracies):
+                members = {**members, "right_words": 0}
+            # The members of the largest sets are read once: not worth storing.
+            once = size == max_tags > 1
+            planned_step(
+                warehouse, plans, "members", f"members_{size}", view=once, size=size, **members
+            )
         if accuracies:
             planned_step(
                 warehouse,
@@ -196,9 +195,11 @@ def _count_group(
                 size=size,
                 **words["counts"],
             )
-        if size > 2:
+        if size > (2 if plans is None else 3):
             warehouse.drop(f"members_{size - 1}")
         yield size, survivors
+    if plans is not None and max_tags > 2:
+        warehouse.drop("members_2")
 
 
 def tag_plans(warehouse: Warehouse) -> str | None:

@@ -283,15 +283,15 @@ group by class_id, tag_id
 create or replace temp table counts_1 as
 with counted as (
     select
-        class_id,
-        tag_1,
+        s.class_id as class_id,
+        s.tag_1 as tag_1,
         cast(
-            coalesce(cast(bit_count(errors_0) as integer), 0)
+            coalesce(cast(bit_count(s.errors_0) as integer), 0)
         as bigint) as errors,
         cast(
-            coalesce(cast(bit_count(rights_0) as integer), 0)
+            coalesce(cast(bit_count(s.rights_0) as integer), 0)
         as bigint) as rights
-    from members_1
+    from members_1 as s
 )
 
 select
@@ -365,16 +365,16 @@ inner join members_1 as t
 create or replace temp table counts_2 as
 with counted as (
     select
-        class_id,
-        tag_1,
-        tag_2,
+        s.class_id as class_id,
+        s.tag_1 as tag_1,
+        s.tag_2 as tag_2,
         cast(
-            coalesce(cast(bit_count(errors_0) as integer), 0)
+            coalesce(cast(bit_count(s.errors_0) as integer), 0)
         as bigint) as errors,
         cast(
-            coalesce(cast(bit_count(rights_0) as integer), 0)
+            coalesce(cast(bit_count(s.rights_0) as integer), 0)
         as bigint) as rights
-    from members_2
+    from members_2 as s
 )
 
 select
@@ -416,39 +416,28 @@ select
 from candidates
 where errors >= min_errors
 
--- members_3
-create or replace temp view members_3 as
-select
-    s.class_id as class_id,
-    s.tag_1 as tag_1,
-    s.tag_2 as tag_2,
-    s.tag_3 as tag_3,
-    m.errors_0 & t.errors_0 as errors_0,
-    m.rights_0 & t.rights_0 as rights_0
-from candidates_3 as s
-inner join members_2 as m
-    on m.class_id = s.class_id
-    and m.tag_1 = s.tag_1
-    and m.tag_2 = s.tag_2
-inner join members_1 as t
-    on t.class_id = s.class_id
-    and t.tag_1 = s.tag_3
-
 -- counts_3
 create or replace temp table counts_3 as
 with counted as (
     select
-        class_id,
-        tag_1,
-        tag_2,
-        tag_3,
+        s.class_id as class_id,
+        s.tag_1 as tag_1,
+        s.tag_2 as tag_2,
+        s.tag_3 as tag_3,
         cast(
-            coalesce(cast(bit_count(errors_0) as integer), 0)
+            coalesce(cast(bit_count(p_1.errors_0 & p_2.errors_0) as integer), 0)
         as bigint) as errors,
         cast(
-            coalesce(cast(bit_count(rights_0) as integer), 0)
+            coalesce(cast(bit_count(p_1.rights_0 & p_2.rights_0) as integer), 0)
         as bigint) as rights
-    from members_3
+    from candidates_3 as s
+    inner join members_2 as p_1
+        on p_1.class_id = s.class_id
+        and p_1.tag_1 = s.tag_1
+        and p_1.tag_2 = s.tag_2
+    inner join members_1 as p_2
+        on p_2.class_id = s.class_id
+        and p_2.tag_1 = s.tag_3
 )
 
 select
