@@ -32,6 +32,7 @@ HALVES: dict[str, Any] = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}  # th
 WORDS = ["cat", "coin", "moon", "page", "text", "wall", "clock", "photographer"]
 SYNONYMS = pl.DataFrame({"synonym": ["photographer"], "tag": ["person"]})
 ROWS = "spark.sql.execution.arrow.maxRecordsPerBatch"
+SAID = ("misses", "hits")  # of the cache of models in a worker
 COLUMNS = {"image_id": pa.string(), "label": pa.string(), "bytes": pa.binary()}
 
 
@@ -236,6 +237,37 @@ def test_a_function_of_sql_returns_what_duckdbs_returns(spark: Any, photos: Any,
 
     texts = "select clip_embed_text(t) from (values ('a coin'), (null)) as texts (t)"
     near(rows(spark, texts), con.sql(texts).fetchall())
+
+
+def test_a_worker_loads_a_model_once(spark: Any, photos: Any, clip: str) -> None:
+    def asked(batches: Any) -> Any:
+        import os
+
+        from prime_sql.vision.specification import in_this_process
+
+        for _ in batches:
+            known = in_this_process.cache_info()
+            values = [[os.getpid()], [known.misses], [known.hits]]
+            yield pa.RecordBatch.from_arrays(list(map(pa.array, values)), ["worker", *SAID])
+
+    def said() -> dict[int, dict[str, int]]:
+        found = (
+            spark.range(8).repartition(8).mapInArrow(asked, "worker long, misses long, hits long")
+        )
+        return {row["worker"]: {name: row[name] for name in SAID} for row in found.collect()}
+
+    before = said()
+    # Of a batch size that nobody else asks for, so that no worker has it yet.
+    embedding = on_spark.udf(vision.specify("embed", clip, batch_size=5))
+    table = photos.repartition(8)
+    for _ in range(2):
+        table.select(embedding("bytes").alias("e")).write.format("noop").mode("overwrite").save()
+    after = said()
+    assert 0 < len(after) <= 2
+    loads = {worker: known["misses"] - before[worker]["misses"] for worker, known in after.items()}
+    uses = [known["hits"] - before[worker]["hits"] for worker, known in after.items()]
+    assert set(loads.values()) == {1}
+    assert sum(uses) >= 2 * 8 - len(after)
 
 
 @pytest.mark.xfail(raises=AssertionError, strict=True, reason="Ibis 12: a row at a time")
