@@ -3,8 +3,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Asked for together, or pip takes another torch than torchvision's, with gigabytes of CUDA.
 TORCH := torch==2.13.0 torchvision==0.28.0
-# Byte code would be written for every module of every package, for minutes, and few are imported.
+# Byte code would be written for every module of every package, for minutes, and few are imported. But
+# those are, by hundreds of processes: each would compile them again, for seconds.
 INSTALL := -m pip install --quiet --disable-pip-version-check --no-compile
+unexport PYTHONDONTWRITEBYTECODE
 # A file's tests share what is made once for them. The files start in the order of tests/conftest.py.
 PYTEST := -m pytest -n auto --dist loadfile --no-loadscope-reorder
 

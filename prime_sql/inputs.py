@@ -25,7 +25,7 @@ from prime_sql.errors import (
     shorten,
 )
 from prime_sql.options import Options
-from prime_sql.sources import Source, Wanted, describe, kind_of, open_source
+from prime_sql.sources import Source, Wanted, describe, kind_of, open_source, reading
 from prime_sql.warehouse import Warehouse, first_line
 
 
@@ -276,7 +276,8 @@ def _load_predictions(
     )
     verbatim = {f"verbatim_{name}": condition for name, condition in written.items()}
     try:
-        inputs.rows["predictions"] = warehouse.create("predictions", sql, verbatim=verbatim)
+        with reading("predictions", inputs.sources["predictions"]):
+            inputs.rows["predictions"] = warehouse.create("predictions", sql, verbatim=verbatim)
     except LimitError:
         raise
     except WarehouseError as error:
