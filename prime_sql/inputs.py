@@ -94,6 +94,7 @@ def load(
         role: open_source(source, role, warehouse, options, wanted[role])
         for role, source in given.items()
     }
+    _check_order(opened, options)
     if appended:
         _load_appended(opened, conditions, options, warehouse, inputs)
         return inputs
@@ -109,6 +110,17 @@ def load(
             raise InputError(f"{inputs.about}{error}") from error
     load_tags(tag_source, options, warehouse)
     return inputs
+
+
+def _check_order(opened: dict[str, Source], options: Options) -> None:
+    if options.error is not None or len(opened) < 2:
+        return
+    names = {options.label, options.prediction}
+    if names <= set(opened["tags"].columns) and names.isdisjoint(opened["predictions"].columns):
+        raise InputError(
+            f"predictions has no columns {options.label!r} and {options.prediction!r}, and tags "
+            "has them: the predictions come first, then the tags"
+        )
 
 
 def _load_appended(

@@ -146,6 +146,10 @@ TABLES: dict[str, tuple[dict[str, Any], list[str]]] = {
         ["predictions (polars DataFrame) has no rows where split = 'nope'"],
     ),
     "no columns": ({"predictions": pl.DataFrame()}, ["cannot read predictions (polars DataFrame)"]),
+    "exchanged": (
+        {"predictions": T, "tags": P},
+        ["no columns 'label' and 'prediction', and tags has them", "the predictions come first"],
+    ),
     "no image in common": (
         {"tags": T.with_columns(image_id="x" + pl.col("image_id"))},
         ["tags and predictions have no image_id in common: 62 tag rows, for example",
