@@ -283,15 +283,15 @@ group by class_id, tag_id
 create or replace temp table counts_1 as
 with counted as (
     select
-        s.class_id as class_id,
-        s.tag_1 as tag_1,
+        class_id,
+        tag_1,
         cast(
-            coalesce(cast(bit_count(s.errors_0) as integer), 0)
+            coalesce(cast(bit_count(errors_0) as integer), 0)
         as bigint) as errors,
         cast(
-            coalesce(cast(bit_count(s.rights_0) as integer), 0)
+            coalesce(cast(bit_count(rights_0) as integer), 0)
         as bigint) as rights
-    from members_1 as s
+    from members_1
 )
 
 select
@@ -365,16 +365,16 @@ inner join members_1 as t
 create or replace temp table counts_2 as
 with counted as (
     select
-        s.class_id as class_id,
-        s.tag_1 as tag_1,
-        s.tag_2 as tag_2,
+        class_id,
+        tag_1,
+        tag_2,
         cast(
-            coalesce(cast(bit_count(s.errors_0) as integer), 0)
+            coalesce(cast(bit_count(errors_0) as integer), 0)
         as bigint) as errors,
         cast(
-            coalesce(cast(bit_count(s.rights_0) as integer), 0)
+            coalesce(cast(bit_count(rights_0) as integer), 0)
         as bigint) as rights
-    from members_2 as s
+    from members_2
 )
 
 select
@@ -418,18 +418,19 @@ where errors >= min_errors
 
 -- counts_3
 create or replace temp table counts_3 as
-with counted as (
+-- A set's images are those that its first two tags, the next two, and so on have in common: there
+-- are few pairs, so that they are in the processor's cache. They are named before they are counted,
+-- because DuckDB's planner takes long over hundreds of pairs of columns of two tables.
+with words as (
     select
-        s.class_id as class_id,
+        p_1.errors_0 as errors_1_0,
+        p_1.rights_0 as rights_1_0,
+        p_2.errors_0 as errors_2_0,
+        p_2.rights_0 as rights_2_0,
         s.tag_1 as tag_1,
         s.tag_2 as tag_2,
         s.tag_3 as tag_3,
-        cast(
-            coalesce(cast(bit_count(p_1.errors_0 & p_2.errors_0) as integer), 0)
-        as bigint) as errors,
-        cast(
-            coalesce(cast(bit_count(p_1.rights_0 & p_2.rights_0) as integer), 0)
-        as bigint) as rights
+        s.class_id as class_id
     from candidates_3 as s
     inner join members_2 as p_1
         on p_1.class_id = s.class_id
@@ -438,6 +439,21 @@ with counted as (
     inner join members_1 as p_2
         on p_2.class_id = s.class_id
         and p_2.tag_1 = s.tag_3
+),
+
+counted as (
+    select
+        class_id,
+        tag_1,
+        tag_2,
+        tag_3,
+        cast(
+            coalesce(cast(bit_count(errors_1_0 & errors_2_0) as integer), 0)
+        as bigint) as errors,
+        cast(
+            coalesce(cast(bit_count(rights_1_0 & rights_2_0) as integer), 0)
+        as bigint) as rights
+    from words
 )
 
 select

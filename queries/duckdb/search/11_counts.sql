@@ -6,37 +6,64 @@
 -- returns: class_id, tag_1 ... tag_size, images, errors; one row for each surviving tag set
 {% from 'definitions.jinja' import bits_set %}
 {% set tags = range(1, size + 1) %}
-{# The images of a larger set are those that the first pair of its tags, the next pair, and so on
-   have in common: there are few pairs, so that they are in the processor's cache. #}
 {% set pairs = tags | batch(2) | list %}
-{% set relations = ["s"] if size < 3 else ["p_1", "p_2", "p_3"][:pairs | length] %}
+{% set places = range(1, pairs | length + 1) | list %}
+{% if size < 3 %}
 with counted as (
     select
-        s.class_id as class_id,
+        class_id,
+{% for i in tags %}
+        tag_{{ i }},
+{% endfor %}
+        {{ bits_set("errors_#", error_words) }} as errors,
+        {{ bits_set("rights_#", right_words) }} as rights
+    from members_{{ size }}
+)
+{% else %}
+-- A set's images are those that its first two tags, the next two, and so on have in common: there
+-- are few pairs, so that they are in the processor's cache. They are named before they are counted,
+-- because DuckDB's planner takes long over hundreds of pairs of columns of two tables.
+with words as (
+    select
+{% for p in places %}
+{% for i in range(error_words) %}
+        p_{{ p }}.errors_{{ i }} as errors_{{ p }}_{{ i }},
+{% endfor %}
+{% for i in range(right_words) %}
+        p_{{ p }}.rights_{{ i }} as rights_{{ p }}_{{ i }},
+{% endfor %}
+{% endfor %}
 {% for i in tags %}
         s.tag_{{ i }} as tag_{{ i }},
 {% endfor %}
-        {{ bits_set(relations | join(".errors_# & ") ~ ".errors_#", error_words) }} as errors,
-        {{ bits_set(relations | join(".rights_# & ") ~ ".rights_#", right_words) }} as rights
-{% if size < 3 %}
-    from members_{{ size }} as s
-{% else %}
+        s.class_id as class_id
     from candidates_{{ size }} as s
 {% for pair in pairs %}
-{% set p = relations[loop.index0] %}
-{% if loop.first and size > 3 %}
+{% set p = places[loop.index0] %}
+{% if p == 1 and size > 3 %}
     -- A thread reads 122,880 rows of a table, and there are fewer: but groups are shared out to all.
-    inner join (select distinct on (class_id, tag_1, tag_2) * from members_2) as {{ p }}
+    inner join (select distinct on (class_id, tag_1, tag_2) * from members_2) as p_1
 {% else %}
-    inner join members_{{ pair | length }} as {{ p }}
+    inner join members_{{ pair | length }} as p_{{ p }}
 {% endif %}
-        on {{ p }}.class_id = s.class_id
+        on p_{{ p }}.class_id = s.class_id
 {% for i in pair %}
-        and {{ p }}.tag_{{ loop.index }} = s.tag_{{ i }}
+        and p_{{ p }}.tag_{{ loop.index }} = s.tag_{{ i }}
 {% endfor %}
 {% endfor %}
-{% endif %}
+),
+
+counted as (
+    select
+        class_id,
+{% for i in tags %}
+        tag_{{ i }},
+{% endfor %}
+        {{ bits_set("errors_" ~ places | join("_# & errors_") ~ "_#", error_words) }} as errors,
+        {{ bits_set("rights_" ~ places | join("_# & rights_") ~ "_#", right_words) }} as rights
+    from words
 )
+{% endif %}
 
 select
     class_id,
