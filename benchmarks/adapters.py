@@ -31,9 +31,10 @@ JOBS: tuple[Job, ...] = ("failure modes", "all tag sets")
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked; the thresholds are those of `prime_sql.search`."""
+    """What is asked; the thresholds are those of `prime_sql.search`, the memory is in GB."""
 
     job: Job
+    memory: float | None = None
     max_tags: int = 4
     min_images: int = 30
     min_drop: float = 0.30
@@ -191,9 +192,11 @@ def _prime_sql(data: Files, question: Question) -> pl.DataFrame:
     ps = importlib.import_module("prime_sql")
     files = str(data.predictions), str(data.tags)
     columns = "class_name", "tags", "images", "errors"
+    # DuckDB would take what the machine has. Some of the memory is for what it does not count.
+    limit = f"{question.memory * 0.8}GB" if question.memory else None
+    search = partial(ps.search, *files, memory_limit=limit)
     if question.job == "failure modes":
-        run = ps.search(
-            *files,
+        run = search(
             max_tags=question.max_tags,
             min_images=question.min_images,
             min_drop=question.min_drop,
@@ -209,8 +212,8 @@ def _prime_sql(data: Files, question: Question) -> pl.DataFrame:
         "min_tag_images": question.min_images,
         "min_drop": 0.001,
     }
-    wrong = ps.search(*files, **wide).tag_sets.to_polars()
-    right = ps.search(*files, **wide, error="label = prediction").tag_sets.to_polars()
+    wrong = search(**wide).tag_sets.to_polars()
+    right = search(**wide, error="label = prediction").tag_sets.to_polars()
     right = right.with_columns(errors=pl.col("images") - pl.col("errors"))
     both = pl.concat([wrong.select(columns), right.select(columns)])
     both = both.filter(pl.col("images") >= question.min_images)

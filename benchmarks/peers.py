@@ -249,7 +249,7 @@ def _run(
         return {"state": "done"} | result
     complained = ended.stderr
     last = (complained.strip().splitlines() or ["no message"])[-1]
-    if "MemoryError" in complained or "Unable to allocate" in complained:
+    if any(said in complained for said in ("MemoryError", "Unable to allocate", "LimitError")):
         return {"state": "did not finish", "memory": options.memory}
     return {"state": f"failed: {last[:200]}"}
 
@@ -262,7 +262,7 @@ def _child(options: argparse.Namespace) -> int:
     most = int(options.memory * 1e9)
     resource.setrlimit(resource.RLIMIT_DATA, (most, most))
     started, cpu_started = time.perf_counter(), time.process_time()
-    found = tool.answer(data, Question(options.job[0]))
+    found = tool.answer(data, Question(options.job[0], options.memory))
     seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu_started
     found.sort("class_name", "tags").write_parquet(options.answer)
     measured = {"seconds": round(seconds, 3), "cpu_seconds": round(cpu_seconds, 3)}
