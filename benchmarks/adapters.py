@@ -192,8 +192,8 @@ def _prime_sql(data: Files, question: Question) -> pl.DataFrame:
     ps = importlib.import_module("prime_sql")
     files = str(data.predictions), str(data.tags)
     columns = "class_name", "tags", "images", "errors"
-    # DuckDB would take what the machine has. Some of the memory is for what it does not count.
-    limit = f"{question.memory * 0.8}GB" if question.memory else None
+    # DuckDB would take what the machine has. Half of the memory, as what it gave back counts, too.
+    limit = f"{question.memory / 2}GB" if question.memory else None
     search = partial(ps.search, *files, memory_limit=limit)
     if question.job == "failure modes":
         run = search(
