@@ -76,8 +76,10 @@ def _svg(points: list[dict[str, Any]], grows: str, title: str) -> str:
     )
     # An SVG file in a README does not know the page's colours: grey is read on white and on black.
     grey = "#808890"
+    # Nor do we know a reader's fonts: a wider one than ours must not end at the edge.
+    padding = {"left": 5, "top": 5, "right": 40, "bottom": 5}
     chart = (
-        chart.properties(background="transparent")
+        chart.properties(background="transparent", padding=padding)
         .configure(font="system-ui, sans-serif")
         .configure_axis(
             labelColor=grey,
