@@ -175,7 +175,7 @@ def _count_group(
                     warehouse, max_tags, absent["max_absent"], absent["last_tag"], *greedy
                 )
             survivors = sizes[size]
-        # By bits, larger sets are counted by pairs; their members are there to grow from.
+        # By bits, larger sets are counted by pairs; they have members where others grow from them.
         if plans is None or size < 3 or (size < max_tags and greedy is None):
             members = words["members"]
             if plans is not None and (size > 2 or not accuracies):
@@ -321,7 +321,7 @@ def _words(
     return warehouse.plans, {
         "candidates": {"error_words": words["error_words"]},
         "members": {**words, **most, "bits": bits},
-        "counts": words,
+        "counts": {**words, "bits": bits},
     }
 
 

@@ -25,7 +25,7 @@ from prime_sql.errors import (
     shorten,
 )
 from prime_sql.options import Options
-from prime_sql.sources import Source, Wanted, describe, kind_of, open_source, reading
+from prime_sql.sources import Source, Wanted, describe, kind_of, open_source
 from prime_sql.warehouse import Warehouse, first_line
 
 
@@ -116,7 +116,9 @@ def _check_order(opened: dict[str, Source], options: Options) -> None:
     if options.error is not None or len(opened) < 2:
         return
     names = {options.label, options.prediction}
-    if names <= set(opened["tags"].columns) and names.isdisjoint(opened["predictions"].columns):
+    here, there = (set(opened[role].columns) for role in ("predictions", "tags"))
+    # Tags may have such columns as well, and predictions others.
+    if names <= there and names.isdisjoint(here) and (options.wide or options.tag in here):
         raise InputError(
             f"predictions has no columns {options.label!r} and {options.prediction!r}, and tags "
             "has them: the predictions come first, then the tags"
@@ -288,8 +290,7 @@ def _load_predictions(
     )
     verbatim = {f"verbatim_{name}": condition for name, condition in written.items()}
     try:
-        with reading("predictions", inputs.sources["predictions"]):
-            inputs.rows["predictions"] = warehouse.create("predictions", sql, verbatim=verbatim)
+        inputs.rows["predictions"] = warehouse.create("predictions", sql, verbatim=verbatim)
     except LimitError:
         raise
     except WarehouseError as error:

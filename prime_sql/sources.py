@@ -96,7 +96,7 @@ def describe(source: Any) -> str:
 def open_source(
     source: Any, role: str, warehouse: Warehouse, options: Options, wanted: Wanted
 ) -> Source:
-    """Return the source as a table of the session; predictions and tags in Parquet stay outside it.
+    """Return the source as a table of the session; only tags in Parquet stay outside it.
 
     Raises
     ------
@@ -109,7 +109,7 @@ def open_source(
         if isinstance(source, (str, os.PathLike)):
             name = str(os.fspath(source))
             opened = _open_named(name, role, warehouse, options, wanted)
-            if role in ("predictions", "tags") and name.lower().endswith(PARQUET):
+            if role == "tags" and name.lower().endswith(PARQUET):
                 return opened  # read where it lies: it may be large, and each step reads it once
         else:
             opened = _open_object(source, role, wanted)

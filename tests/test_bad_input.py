@@ -150,6 +150,13 @@ TABLES: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"predictions": T, "tags": P},
         ["no columns 'label' and 'prediction', and tags has them", "the predictions come first"],
     ),
+    "tags with the columns of predictions": (
+        {
+            "predictions": P.rename({"label": "truth", "prediction": "guess"}),
+            "tags": T.join(P, on="image_id"),
+        },
+        ["predictions has no column 'label'. It has: ", "Name the right one with --label"],
+    ),
     "no image in common": (
         {"tags": T.with_columns(image_id="x" + pl.col("image_id"))},
         ["tags and predictions have no image_id in common: 62 tag rows, for example",

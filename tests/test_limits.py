@@ -98,10 +98,16 @@ def test_bit_strings_stand_in_for_words_where_memory_is_short(monkeypatch):
     for bytes_of_a_column, wanted in ((1, "bit_or("), (10**12, "bitstring_agg(")):
         monkeypatch.setattr(counting, "_COLUMN_BYTES", bytes_of_a_column)
         statements = []
-        run = search(on_sql=lambda each, seen=statements: seen.append(each.sql))
+        run = search(
+            max_tags=3,
+            max_absent=2,
+            min_images=2,
+            on_sql=lambda each, seen=statements: seen.append(each.sql),
+        )
         assert bits(statements) == [wanted]
         runs.append(rows(run, *FOUND))
     assert runs[0] == runs[1]
+    assert {row[3] for row in runs[0]["tag_sets"]} == {1, 2, 3}
 
 
 def test_rows_stand_in_for_lists_of_tags_where_memory_is_short(monkeypatch):

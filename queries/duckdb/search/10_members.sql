@@ -1,6 +1,6 @@
 -- Which images carry all tags of a surviving set? As bits, one row for each set: in words, which are
--- counted faster, or in one bit string, where so many columns would take too much memory. Larger sets
--- than pairs have their misclassified images only: `counts` finds the others from pairs.
+-- counted faster, or in one bit string, where so many columns would take too much memory. Where
+-- right_words is 0, only the misclassified images: larger sets are counted from pairs.
 -- reads: size 1: tagged, classes, candidates_1; larger: members_1, members_(size - 1),
 --    candidates_size
 -- parameter size: tags in a set

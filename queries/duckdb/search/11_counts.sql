@@ -1,6 +1,7 @@
 -- How many images and errors does each surviving set have?
 -- reads: size 1: members_1; size 2: members_2; larger: candidates_size, members_1, members_2
 -- parameter size: tags in a set
+-- parameter bits: images in a word; 0 for bit strings
 -- parameter error_words: words or strings for the misclassified images of the largest class
 -- parameter right_words: words or strings for the correctly classified images of the largest class
 -- returns: class_id, tag_1 ... tag_size, images, errors; one row for each surviving tag set
@@ -40,8 +41,9 @@ with words as (
     from candidates_{{ size }} as s
 {% for pair in pairs %}
 {% set p = places[loop.index0] %}
-{% if p == 1 and size > 3 %}
-    -- A thread reads 122,880 rows of a table, and there are fewer: but groups are shared out to all.
+{% if p == 1 and size > 3 and bits %}
+    -- One thread reads the rows of a table up to the 122,880th, but all share the groups of an
+    -- aggregate; no row is dropped, as each pair is there once. For sets of three it takes longer.
     inner join (select distinct on (class_id, tag_1, tag_2) * from members_2) as p_1
 {% else %}
     inner join members_{{ pair | length }} as p_{{ p }}
