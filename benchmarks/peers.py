@@ -8,6 +8,7 @@ finished, which is prime_sql. The numbers go to a JSON file, and the plots are d
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import platform
@@ -162,7 +163,8 @@ def _results(
         answers.mkdir(exist_ok=True)
         truth: Path | None = None
         for tool in tools:
-            result: dict[str, Any] = {"data": name, "job": job, "tool": tool, **rows}
+            limits = {"limit_seconds": options.limit, "limit_gb": options.memory}
+            result: dict[str, Any] = {"data": name, "job": job, "tool": tool, **rows, **limits}
             if time.monotonic() > ends:
                 yield result | {"state": "not tried"}
                 continue
@@ -299,16 +301,19 @@ def _environment(options: argparse.Namespace) -> dict[str, Any]:
         "python": platform.python_version(),
         "cores": len(os.sched_getaffinity(0)),
         "load_before": round(os.getloadavg()[0], 1),
-        "limit_seconds": options.limit,
-        "limit_gb": options.memory,
         "packages": packages,
     }
 
 
 def _show(document: dict[str, Any]) -> None:
     console = Console(width=None if sys.stdout.isatty() else 140)
-    for job in JOBS:
-        results = [r for r in document["results"] if r["job"] == job]
+    grown = {r["data"].rpartition("-")[0] for r in document["results"]}
+    for job, grows in itertools.product(JOBS, sorted(grown)):
+        results = [
+            r
+            for r in document["results"]
+            if r["job"] == job and r["data"].rpartition("-")[0] == grows
+        ]
         if not results:
             continue
         table = Table(title=f"seconds for {job}, from files to the answer")
@@ -316,7 +321,8 @@ def _show(document: dict[str, Any]) -> None:
         names = list(dict.fromkeys(r["data"] for r in results))
         for name in names:
             table.add_column(name, justify="right")
-        for tool in TOOLS:
+        asked = {r["tool"] for r in results}
+        for tool in (tool for tool in TOOLS if tool in asked):
             cells = [[r for r in results if (r["data"], r["tool"]) == (n, tool)] for n in names]
             table.add_row(tool, *(_cell(found[0]) if found else "" for found in cells))
         for measure in ("NumPy reference", "fastest peer"):
