@@ -258,14 +258,23 @@ def _by_size(tag_sets: list[tuple[int, ...]]) -> list[Ints]:
 
 
 def _pysubgroup(group: Class, question: Question) -> list[Sets]:
-    """Depth-first search on bit sets, pruned by images and, for failure modes, by errors."""
+    """Depth-first search on bit sets, pruned by images."""
+    return _depth_first(group, question, fewest_errors=0)
+
+
+def _pysubgroup_on_errors(group: Class, question: Question) -> list[Sets]:
+    """The same, pruned by errors as well: our own idea."""
+    return _depth_first(group, question, fewest_errors=group.fewest_errors)
+
+
+def _depth_first(group: Class, question: Question, fewest_errors: int) -> list[Sets]:
     pd = importlib.import_module("pandas")
     subgroups = importlib.import_module("pysubgroup")
     columns = {str(tag): carried for tag, carried in enumerate(group.carried)}
     data = pd.DataFrame({**columns, "error": group.error})
     constraints: list[Any] = [subgroups.MinSupportConstraint(question.min_images)]
-    if group.fewest_errors:
-        constraints.append(_FewestErrors(group.fewest_errors))
+    if fewest_errors:
+        constraints.append(_FewestErrors(fewest_errors))
 
     # Theirs are undefined on sets without errors, and would drop them.
     class Errors(subgroups.SimplePositivesQF):  # type: ignore[misc,name-defined]
@@ -379,6 +388,7 @@ TOOLS: dict[str, Tool] = {
         _mlxtend_on_errors, "mlxtend.frequent_patterns", jobs=("failure modes",)
     ),
     "pysubgroup": _tool(_pysubgroup, "pysubgroup"),
+    "pysubgroup, on errors": _tool(_pysubgroup_on_errors, "pysubgroup", jobs=("failure modes",)),
     "sliceline": _tool(_sliceline, "sliceline.slicefinder", "sklearn", jobs=("failure modes",)),
     "divexplorer": _tool(_divexplorer, "divexplorer.utils_FPgrowth"),
 }

@@ -11,7 +11,7 @@ SHOWN = {
     "prime_sql": ("#2a78c2", "circle"),
     "NumPy reference": ("#8a8f98", "square"),
     "mlxtend fpgrowth": ("#c8431f", "triangle-up"),
-    "pysubgroup": ("#2f9e5b", "diamond"),
+    "pysubgroup, on errors": ("#2f9e5b", "diamond"),
     "divexplorer": ("#a05ad0", "cross"),
 }
 

@@ -79,12 +79,12 @@ def test_plots_are_drawn_again_from_numbers():
     pytest.importorskip("altair")
     results = [
         {"data": f"images-{x}", "job": JOBS[0], "tool": tool, "state": state, "seconds": x / 1e4}
-        for tool, state in (("prime_sql", "done"), ("pysubgroup", "differs: all of them"))
+        for tool, state in (("prime_sql", "done"), ("divexplorer", "differs: all of them"))
         for x in (10_000, 100_000)
     ]
     (name, svg), *others = plots.draw({"results": results}).items()
     assert (name, others) == ("time_by_images", [])
     title = ElementTree.fromstring(svg).find("{*}title")
     assert "prime_sql 1 s at 10,000 and 10 s at 100,000" in title.text
-    assert "pysubgroup" not in svg  # a wrong answer is no point
+    assert "divexplorer" not in svg  # a wrong answer is no point
     assert plots.draw({"results": results}) == {name: svg}
