@@ -152,8 +152,11 @@ def reading(role: str, name: str) -> Iterator[None]:
 
 
 def _why(error: BaseException) -> str:
-    """Return the first paragraph of a message; engines' advice on their own options follows it."""
-    return "; ".join(str(error).strip().split("\n\n")[0].splitlines()) or type(error).__name__
+    """Return what is wrong; engines' advice on their own options follows it, and is left out."""
+    message = re.split(
+        r"\n\n|^The search space used was|^Possible fixes", str(error).strip(), flags=re.M
+    )
+    return "; ".join(message[0].strip().splitlines()) or type(error).__name__
 
 
 def _is_a(kind: str, source: Any) -> bool:
