@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from benchmarks import plots
+from benchmarks import peers, plots
 from benchmarks.adapters import JOBS, PEERS, TOOLS, Question
 from benchmarks.datasets import Files
 from prime_sql.warehouse import Warehouse
@@ -88,3 +88,13 @@ def test_plots_are_drawn_again_from_numbers():
     assert "prime_sql 1 s at 10,000 and 10 s at 100,000" in title.text
     assert "divexplorer" not in svg  # a wrong answer is no point
     assert plots.draw({"results": results}) == {name: svg}
+
+
+def test_a_peer_that_was_lent_our_bound_is_no_peer_as_it_comes():
+    seconds = {"prime_sql": 2, "mlxtend fpgrowth, on errors": 3, "pysubgroup": 8, "divexplorer": 9}
+    results = [
+        {"data": "celeba", "tool": tool, "state": "done", "seconds": each}
+        for tool, each in seconds.items()
+    ]
+    assert peers._ratio(results, "celeba", "fastest peer") == "4.0× as fast"
+    assert peers._ratio(results, "celeba", "fastest peer, on errors") == "1.5× as fast"
