@@ -15,7 +15,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import combinations
+from itertools import combinations, product
 from typing import TypeAlias
 
 ImageId: TypeAlias = str | int
@@ -180,10 +180,11 @@ def _classes(
             carried = tags_of.get(image_id, set())
             own = sorted(frequent & carried)
             lacked = [f"not {tag}" for tag in sorted(absent - carried)]
-            for size in range(1, max_tags + 1):
-                for tag_set in combinations(own + lacked, size):
-                    if sum(tag in lacked for tag in tag_set) > max_absent:
-                        continue
+            for present, without in product(range(max_tags + 1), range(max_absent + 1)):
+                if not 1 <= present + without <= max_tags:
+                    continue
+                for parts in product(combinations(own, present), combinations(lacked, without)):
+                    tag_set = (*parts[0], *parts[1])
                     all_images[tag_set] += 1
                     all_errors[tag_set] += error
         counts = {tag_set: (all_images[tag_set], all_errors[tag_set]) for tag_set in all_images}

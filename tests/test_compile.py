@@ -409,4 +409,4 @@ def test_what_one_select_cannot(options):
 
 def test_no_torch_is_needed():
     code = "import sys, prime_sql as ps; ps.compile('p', 't'); assert 'torch' not in sys.modules"
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=500)

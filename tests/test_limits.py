@@ -10,6 +10,7 @@ import duckdb
 import ibis
 import pytest
 from hypothesis import HealthCheck, given, settings
+from polars.testing import assert_frame_equal
 
 import prime_sql as ps
 from prime_sql import counting
@@ -75,7 +76,8 @@ def test_groups_give_the_same_run(plan, asked, monkeypatch):
     split.null(shuffles=2)
     whole.null(shuffles=2)
     table = "select * from prime.shuffles order by shuffle"
-    assert split.backend.sql(table).to_polars().equals(whole.backend.sql(table).to_polars())
+    # DuckDB adds numbers in any order: the last digit of a p-value may be another one.
+    assert_frame_equal(*(run.backend.sql(table).to_polars() for run in (split, whole)))
 
 
 def test_the_estimate_decides_how_many_classes_go_together(monkeypatch):

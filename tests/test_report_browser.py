@@ -13,6 +13,9 @@ import prime_sql as ps
 from tests import data
 from tests.test_report import emoji, hostile, nightly, report, with_pictures  # noqa: F401  (fixtures)
 
+# Milliseconds; what waits for something goes on as soon as it is there, however busy a machine is.
+WAIT = 60_000
+playwright.expect.set_options(timeout=WAIT)
 NAMES = ("chromium", "chromium-browser", "google-chrome")  # as in tests/chromium.sh
 
 
@@ -41,7 +44,7 @@ def visit(browser, tmp_path):
         file = tmp_path / "report.html"
         file.write_text(report.to_html(), encoding="utf-8")
         page = browser.new_page(**settings)
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(WAIT)
         pages.append(page)
         page.on("console", lambda message: said.append(message.text))
         page.on("pageerror", lambda error: said.append(str(error)))
@@ -109,6 +112,8 @@ def test_filters_and_pages(visit, report):  # noqa: F811
 
 def test_a_link_opens_its_card_and_sql_is_copied(visit, report):  # noqa: F811
     page = visit(report)
+    page.clock.install()
+    page.reload()
     card = report.cards[1]
     details = page.locator(f"#m-{card.mode_id}")
     assert details.get_attribute("open") is None
@@ -121,6 +126,7 @@ def test_a_link_opens_its_card_and_sql_is_copied(visit, report):  # noqa: F811
     playwright.expect(details).not_to_have_attribute("open", "")
     page.locator(f"#table a[href='#m-{card.mode_id}']").click()
     playwright.expect(details).to_have_attribute("open", "")
+    page.clock.pause_at("2100-01-01")  # the button says so for two seconds
     details.get_by_role("button", name="Copy the SQL").click()
     done = details.get_by_role("button", name="Copied").or_(
         details.get_by_role("button", name="Selected: press Ctrl+C")

@@ -366,10 +366,11 @@ def test_a_process_killed_from_outside(moment, files):
         else:
             pytest.fail(f"no step {moment}")
         process.stderr.read()
-    assert process.returncode == -signal.SIGKILL
+    # Where this process had to wait for its turn, the other one may have been faster.
+    assert process.returncode in (-signal.SIGKILL, 0)
     after = contents(path)
-    if after != before:  # it was faster than the signal: then the run is there, whole
-        assert moment in ("tag_sets", "publish")
+    assert after != before or process.returncode != 0
+    if after != before:  # then the run is there, whole
         with ps.open_run(path) as run:
             assert run.run_id == 2
             assert run.row_counts["tag_sets"] == run.tag_sets.to_polars().height

@@ -55,7 +55,7 @@ def python(home, night):
     def python(code):
         return subprocess.run(
             [sys.executable, "-c", code], env=settings(home, night.environment),
-            capture_output=True, text=True, check=False, timeout=120,
+            capture_output=True, text=True, check=False, timeout=500,
         )  # fmt: skip
 
     return python

@@ -440,7 +440,7 @@ EXTRAS = [
 def without_extras(*arguments):
     program = WITHOUT.format(packages=EXTRAS)
     return subprocess.run(
-        [sys.executable, "-c", program, *arguments], capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", program, *arguments], capture_output=True, text=True, timeout=500
     )
 
 

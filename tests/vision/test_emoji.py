@@ -26,6 +26,10 @@ from prime_sql.vision.pictures import decode
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "emoji"
 
+# The first test waits until all is fetched and built, and another until 11,000 pictures went
+# through a network.
+pytestmark = pytest.mark.timeout(1800)
+
 
 @pytest.fixture(scope="session")
 def made():
@@ -392,7 +396,6 @@ def of_pictures(made, tmp_path_factory):
     return database
 
 
-@pytest.mark.timeout(1800)  # with what is made for it: 11,000 pictures go through a network
 def test_from_the_pictures_to_the_same_failure_modes(of_pictures, tmp_path):
     """What comes out of the pictures is what the tables hold."""
     of_tables = tmp_path / "tables.duckdb"

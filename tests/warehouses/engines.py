@@ -226,7 +226,7 @@ def server() -> Iterator[str]:
         if as_user:
             os.chown(folder, as_user["user"], as_user["group"])
         call = functools.partial(
-            subprocess.run, cwd=folder, capture_output=True, text=True, timeout=120, **as_user
+            subprocess.run, cwd=folder, capture_output=True, text=True, timeout=500, **as_user
         )
 
         def run(*command: str | Path) -> None:
@@ -242,14 +242,21 @@ def server() -> Iterator[str]:
             *("-E", "UTF8", "--locale=C.UTF-8", "--locale-provider=icu", "--icu-locale=en-US"),
             "--no-sync",
         )
-        port = _free_port()
-        options = (
-            f"-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories={folder} "
+        settings = (
+            f"-c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} "
             "-c fsync=off -c synchronous_commit=off -c full_page_writes=off"
         )
         control = (programs / "pg_ctl", "-D", folder / "data", "-w")
         # With a log, or the server would keep our output open.
-        run(*control, "-l", folder / "log", "-o", options, "start")
+        start = (*control, "-l", folder / "log", "start", "-o")
+        for tries in range(3):
+            port = _free_port()  # which another process may take before the server does
+            try:
+                run(*start, f"{settings} -c port={port}")
+                break
+            except RuntimeError:
+                if tries == 2:
+                    raise
         try:
             yield f"postgres://prime@127.0.0.1:{port}/postgres"
         finally:
@@ -317,6 +324,10 @@ def session() -> Iterator[Any]:
             "spark.executor.extraJavaOptions": quick,
             "spark.sql.codegen.wholeStage": "false",
             "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+            # Work is shared from the start: by all workers, not by the first that is there.
+            "spark.cores.max": "2",
+            "spark.scheduler.minRegisteredResourcesRatio": "1.0",
+            "spark.scheduler.maxRegisteredResourcesWaitingTime": "120s",
             "spark.locality.wait": "0",
             "spark.sql.warehouse.dir": str(folder / "warehouse"),
             "spark.ui.enabled": "false",
