@@ -927,6 +927,7 @@ def shell(line, cwd):
 FULL = "Error: cannot write the output: No space left on device\n"
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("arguments", "where", "expected"),
     [
@@ -989,6 +990,7 @@ def test_output_is_utf8_wherever_it_goes(source):
     assert done.stdout.decode() == "x\n猿 🐒 é\n"
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("name", "line", "seconds"),
     [

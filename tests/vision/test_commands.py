@@ -279,6 +279,7 @@ def typed(name):
     return [flag(name)] if value is True else [flag(name), str(value)]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("tagger", Tagger)
 def test_tag_refuses_options_that_the_tagger_does_not_use(here, tagger):
     unused = parameters("tag").keys() - options_of(function_of(tagger)).keys()
@@ -597,6 +598,7 @@ time.sleep(60)
 """
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("progress", [True, False])
 def test_an_interrupt_while_a_model_loads(here, loaded, progress):
     """As it is read from a disk: torch stands in for it here, and takes a minute."""
