@@ -39,6 +39,8 @@ NUMBERS = ROOT / "benchmarks" / "peers.json"
 # What grows in the plots; all else stays as in Living17's recipe.
 GROWING_IMAGES = (10_000, 100_000, 1_000_000, 10_000_000)
 GROWING_TAGS = (5, 10, 20, 40)
+# What Python, NumPy, Polars and prime_sql say where there is no more.
+NO_MEMORY = ("MemoryError", "Unable to allocate", "memory allocation of", "LimitError")
 PACKAGES = (
     "prime-sql",
     "duckdb",
@@ -251,7 +253,7 @@ def _run(
         return {"state": "done"} | result
     complained = ended.stderr
     last = (complained.strip().splitlines() or ["no message"])[-1]
-    if any(said in complained for said in ("MemoryError", "Unable to allocate", "LimitError")):
+    if any(said in complained for said in NO_MEMORY):
         return {"state": "did not finish", "memory": options.memory}
     return {"state": f"failed: {last[:200]}"}
 
