@@ -368,8 +368,8 @@ def test_a_process_killed_from_outside(moment, files):
         else:
             pytest.fail(f"no step {moment}")
         process.stderr.read()
-    # What it says of the steps to come does not fit into the pipe: early on, it waits for us. Later it
-    # may be faster than the signal, and has ended where we had to wait: then the run is there, whole.
+    # What it says of the steps to come does not fit into the pipe: early on, it waits for us. Later
+    # it may be faster than the signal, or have ended before: then the run is there, whole.
     after = contents(path)
     late = moment in ("tag_sets", "publish")
     assert process.returncode == -signal.SIGKILL or (late and process.returncode == 0)
