@@ -7,6 +7,7 @@ from prime_sql.compare import compare
 from prime_sql.compile import compile
 from prime_sql.errors import (
     InputError,
+    InputWarning,
     InstallError,
     OptionError,
     PrimeSqlError,
@@ -15,7 +16,6 @@ from prime_sql.errors import (
     WarehouseError,
 )
 from prime_sql.explain import Explanation
-from prime_sql.inputs import InputWarning
 from prime_sql.options import Options
 from prime_sql.prune import prune
 from prime_sql.report import Report

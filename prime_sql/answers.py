@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
 import duckdb
@@ -19,7 +19,7 @@ from ibis.expr.types import Table
 
 from prime_sql import queries
 from prime_sql.errors import QueryError
-from prime_sql.warehouse import first_line
+from prime_sql.warehouse import catalog_of, first_line, in_turn
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,10 +32,19 @@ class Relation:
     Attributes
     ----------
     table
-        The Ibis expression, to filter, join and aggregate further.
+        The Ibis expression, to filter, join and aggregate further. Its connection answers one
+        thread at a time; the ``to_…`` methods wait for each other.
     """
 
     table: Table
+    _rows: pa.Table | None = field(default=None, repr=False)
+
+    @classmethod
+    def of(cls, rows: pa.Table | pl.DataFrame) -> Relation:
+        """Return rows that are there already as a relation."""
+        table = ibis.memtable(rows)
+        arrow = rows.to_arrow() if isinstance(rows, pl.DataFrame) else rows
+        return cls(table, arrow.cast(table.schema().to_pyarrow()))
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -44,25 +53,30 @@ class Relation:
 
     def to_polars(self) -> pl.DataFrame:
         """Read all rows into a Polars data frame."""
-        with _answering():
+        if self._rows is not None:
+            return cast(pl.DataFrame, pl.from_arrow(self._rows))
+        with _answering(self.table):
             return cast(pl.DataFrame, self.table.to_polars())
 
     def to_pandas(self) -> pd.DataFrame:
         """Read all rows into a pandas data frame."""
-        with _answering():
+        with _answering(self.table):
             return cast("pd.DataFrame", self.table.to_pandas())
 
     def to_arrow(self) -> pa.Table:
         """Read all rows into an Arrow table."""
-        with _answering():
+        if self._rows is not None:
+            return self._rows
+        with _answering(self.table):
             return self.table.to_pyarrow()
 
 
 @contextmanager
-def _answering() -> Iterator[None]:
+def _answering(table: Table) -> Iterator[None]:
     """Turn what goes wrong while rows are read into a `QueryError` with the engine's complaint."""
     try:
-        yield
+        with in_turn(ibis.get_backend(table)):
+            yield
     except duckdb.Error as error:
         raise QueryError(_complaint(error)) from error
     except (
@@ -107,7 +121,7 @@ def answer(query: str, backend: Backend, scope: str = "") -> Relation:
                 "only a query that returns rows is answered: select, from, with, describe, …; "
                 "for other statements open the database with DuckDB"
             )
-        inner = _with_catalog(inner, backend.current_catalog)
+        inner = _with_catalog(inner, catalog_of(backend))
         # In parentheses on lines of their own: the query may bring its own WITH, and may end
         # in a comment.
         names = f"with {scope}\n" if scope else ""
@@ -123,11 +137,12 @@ def _lazily(query: str, backend: Backend) -> Table:
     then misses columns without a name of their own, such as ``len(tags)``.
     """
     name = ibis.util.gen_name("answer")
-    try:
-        backend.raw_sql(f"create temp view {queries.identifier(name)} as\n{query}")
-    except duckdb.Error:  # not all that can be selected from can be a view: PIVOT
-        return backend.sql(query)
-    return backend.table(name)
+    with in_turn(backend):
+        try:
+            backend.raw_sql(f"create temp view {queries.identifier(name)} as\n{query}")
+        except duckdb.Error:  # not all that can be selected from can be a view: PIVOT
+            return backend.sql(query)
+        return backend.table(name)
 
 
 def _with_catalog(query: str, catalog: str) -> str:

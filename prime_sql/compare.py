@@ -10,7 +10,7 @@ import pyarrow as pa
 from prime_sql import queries
 from prime_sql.answers import Relation
 from prime_sql.errors import QueryError
-from prime_sql.inputs import InputWarning
+from prime_sql.errors import InputWarning
 from prime_sql.options import LARGEST_MAX_TAGS
 from prime_sql.results import Run
 from prime_sql.search import grouping
@@ -105,7 +105,7 @@ def compare(a: Run, b: Run, *, on_sql: OnSql | None = None) -> Relation:
         _step(warehouse, "numbers", most=warehouse.execute("numbers", most)[0][0])
         _step(warehouse, "tests")
         changes = queries.find("compare/changes").render(max_q=_MAX_Q)
-        return Relation(ibis.memtable(warehouse.backend.sql(changes).to_pyarrow()))
+        return Relation.of(warehouse.backend.sql(changes).to_pyarrow())
     finally:
         warehouse.close()
 

@@ -38,6 +38,10 @@ class InstallError(PrimeSqlError, ImportError):
     """A package of an extra is not installed."""
 
 
+class InputWarning(UserWarning):
+    """Something in the input is odd, but the work can go on; counted in the message."""
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return `` did you mean 'x'?`` for the closest known word, or an empty string."""
     by_lower = {name.lower(): name for name in known}

@@ -9,6 +9,7 @@ from prime_sql import queries
 from prime_sql.answers import Relation, answer
 from prime_sql.errors import OptionError, QueryError
 from prime_sql.options import LARGEST_MAX_TAGS
+from prime_sql.warehouse import catalog_of, in_turn
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -81,15 +82,15 @@ def told_by(run: Run) -> str:
 def complete_mode_id(run: Run, beginning: str) -> str:
     """Return the one mode_id that begins so."""
     known = queries.find("explain/mode").render(mode_id=beginning)
-    found = run.sql(known).table.select("mode_id", "class_name", "tags").to_polars().rows()
+    found = run.sql(known).to_polars().select("mode_id", "class_name", "tags").rows()
     if len(found) == 1:
         return str(found[0][0])
     if found:
         problem = f"{len(found):,} failure modes begin with {beginning!r}"
     else:
         problem = f"run {run.run_id} has no failure mode {beginning!r}"
-        modes = run.failure_modes.table.select("mode_id", "class_name", "tags")
-        found = modes.to_polars().rows()
+        modes = run.failure_modes.to_polars()
+        found = modes.select("mode_id", "class_name", "tags").rows()
         if not found:
             raise QueryError(f"{problem}; it has none at all. {run.note or ''}".strip())
     named = "; ".join(f"{each} ({group}: {tags})" for each, group, tags in found[:_MOST_NAMED])
@@ -123,21 +124,24 @@ def table_of_pictures(run: Run) -> tuple[str, str] | None:
 def _schemas_of_images(run: Run) -> list[str]:
     """Return where to look: beside the predictions, where they are of this database; then main."""
     schema, _, table = run.sources.get("predictions", "").rpartition(".")
-    schemas = run.backend.list_databases(catalog=run.backend.current_catalog)
+    with in_turn(run.backend):
+        schemas = run.backend.list_databases(catalog=catalog_of(run.backend))
     beside = schema in schemas and table in _tables(run, schema)
     return [*([schema] if beside and schema != "main" else []), "main"]
 
 
 def _tables(run: Run, schema: str) -> list[str]:
-    return list(run.backend.list_tables(database=(run.backend.current_catalog, schema)))
+    with in_turn(run.backend):
+        return list(run.backend.list_tables(database=(catalog_of(run.backend), schema)))
 
 
 def _columns(run: Run, schema: str, table: str) -> Mapping[str, DataType]:
     if table not in _tables(run, schema):
         return {}
-    place = (run.backend.current_catalog, schema)
-    return dict(run.backend.table(table, database=place).schema().items())
+    with in_turn(run.backend):
+        place = (catalog_of(run.backend), schema)
+        return dict(run.backend.table(table, database=place).schema().items())
 
 
 def _quoted(run: Run, *names: str) -> str:
-    return ".".join(map(queries.identifier, (run.backend.current_catalog, *names)))
+    return ".".join(map(queries.identifier, (catalog_of(run.backend), *names)))

@@ -91,7 +91,7 @@ def history(
         warehouse.create_from("counted", ibis.memtable(pa.concat_tables(counted)))
         warehouse.create_from("dates", ibis.memtable(pa.table(dates)))
         found = queries.find("history/history").render(warehouse.dialect)
-        return Relation(ibis.memtable(warehouse.backend.sql(found).to_pyarrow()))
+        return Relation.of(warehouse.backend.sql(found).to_pyarrow())
     finally:
         warehouse.close()
 

@@ -146,19 +146,34 @@ def held(backend: Backend, limits: Limits, *, owned: bool) -> Iterator[None]:
                 _set_back(backend, name, value)
 
 
+@contextmanager
+def set_to(backend: Backend, name: str, value: str | None) -> Iterator[None]:
+    """Have another value of a setting of DuckDB in the block, or None to leave it."""
+    if value is None:
+        yield
+        return
+    row = backend.raw_sql(f"select current_setting('{name}')").fetchone()
+    assert row is not None, name
+    backend.raw_sql(f"set {name} = {literal(value)}")
+    try:
+        yield
+    finally:
+        _set_back(backend, name, str(row[0]))
+
+
 def _set_back(backend: Backend, name: str, value: str) -> None:
-    if name != "memory_limit":
+    if name not in ("memory_limit", "checkpoint_threshold"):
         backend.raw_sql(f"set {name} = {literal(value)}")
         return
     # DuckDB says how much only to one digit after the point, cut off: 3GB are 2.7 GiB.
-    backend.raw_sql("reset memory_limit")
-    row = backend.raw_sql("select current_setting('memory_limit')").fetchone()
+    backend.raw_sql(f"reset {name}")
+    row = backend.raw_sql(f"select current_setting('{name}')").fetchone()
     if row == (value,):
         return  # it was the default
     number, unit = value.split()
     unlimited = unit == "PiB"
     text = "-1" if unlimited else f"{float(number) + 0.05} {unit}"
-    backend.raw_sql(f"set memory_limit = {literal(text)}")
+    backend.raw_sql(f"set {name} = {literal(text)}")
 
 
 def apply(backend: Backend, limits: Limits) -> dict[str, str]:

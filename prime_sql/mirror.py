@@ -6,6 +6,7 @@ statistics take, works on a copy of its tables in memory; what that adds is stor
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -16,12 +17,12 @@ import pyarrow as pa
 from ibis.backends import BaseBackend
 
 from prime_sql import queries
-from prime_sql.errors import WarehouseError, did_you_mean
+from prime_sql.errors import InputWarning, WarehouseError, did_you_mean
 from prime_sql.options import LARGEST_MAX_TAGS
 from prime_sql.remote import RemoteWarehouse, check_engine
-from prime_sql.schema import make
+from prime_sql.schema import TABLES, last_number, leftovers, listed, make
 from prime_sql.sources import describe
-from prime_sql.warehouse import Database, Destination, OnSql, Warehouse, first_line
+from prime_sql.warehouse import Database, Destination, OnSql, Warehouse, first_line, in_turn
 
 SCHEMA = "prime"
 
@@ -120,11 +121,11 @@ class Mirror(Database):
         self._add("runs", rows.filter(rows.run_id.notin(have) if have else True).to_pyarrow())
 
     def _load(self, table: str, run_id: int) -> None:
-        if (table, run_id) in self._loaded:
-            return
-        self._loaded.add((table, run_id))
-        rows = self._there(table)
-        self._add(table, rows.filter(rows.run_id == run_id).to_pyarrow())
+        with in_turn(self.backend), in_turn(self.there):
+            if (table, run_id) not in self._loaded:
+                rows = self._there(table)
+                self._add(table, rows.filter(rows.run_id == run_id).to_pyarrow())
+                self._loaded.add((table, run_id))
 
     def _add(self, table: str, rows: pa.Table) -> None:
         if len(rows):
@@ -229,13 +230,22 @@ class Mirror(Database):
                 there.execute("prune", f"delete from {old}")
 
     def _taken(self, there: RemoteWarehouse) -> int:
-        """Return the largest number of a run, also of one that did not become complete."""
-        tables = ("runs", "outcomes", "classes")
-        found = [
-            there.execute("publish", f"select max(run_id) from {there.schema}.{table}")
-            for table in tables
-        ]
-        return max(rows[0][0] or 0 for rows in found)
+        """Return the largest number of a run, also of one that did not become complete.
+
+        Warns of rows after the last complete run, and leaves them: another search may be about to
+        complete them, where the engine has no transactions.
+        """
+        last = last_number(there)
+        if last > self._last_run():
+            found = leftovers(there, TABLES)
+            warnings.warn(
+                f"schema {self.results} holds rows that belong to no run: {listed(found)}. Another "
+                "search is writing them, or was killed; if none is at work, delete the rows with "
+                "such a run_id. They count in no run, and no later run gets their number",
+                InputWarning,
+                stacklevel=2,
+            )
+        return last
 
     def _fetch(self, there: RemoteWarehouse, warehouse: Warehouse, *, images: bool) -> None:
         self.fetch(there, warehouse, *(name for name in _COUNTED if there.has(name)))

@@ -16,7 +16,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import ibis
 from ibis.expr.types import Table
 
 from prime_sql import inputs, queries
@@ -24,11 +23,11 @@ from prime_sql.answers import Relation, answer
 from prime_sql.counting import step as make
 from prime_sql.errors import InputError, OptionError, QueryError, did_you_mean
 from prime_sql.explain import complete_mode_id, table_of_images
-from prime_sql.inputs import InputWarning
+from prime_sql.errors import InputWarning
 from prime_sql.options import Options, finite_number, whole_number
 from prime_sql.sources import DATABASE, Source, catalog_of, describe, open_source, reading
 from prime_sql.validate import options_for, warn_of_unknown_tags
-from prime_sql.warehouse import OnSql, Warehouse
+from prime_sql.warehouse import OnSql, Warehouse, in_turn
 
 if TYPE_CHECKING:
     from prime_sql.results import Run
@@ -117,7 +116,7 @@ def pick(
                 "already. seen=True (--seen) keeps them."
             )
         rows = warehouse.backend.table("picks").to_pyarrow()
-    return Relation(ibis.memtable(rows))
+    return Relation.of(rows)
 
 
 def _is_database(pool: Any) -> bool:
@@ -382,7 +381,7 @@ def weights(
         warehouse.drop("unseen_tagged", "predictions")
         step("weights", normalise=normalise)
         rows = warehouse.backend.table("weights").to_pyarrow()
-    return Relation(ibis.memtable(rows))
+    return Relation.of(rows)
 
 
 # Both ---------------------------------------------------------------------------------------------
@@ -402,7 +401,8 @@ def _session(run: Run, on_sql: OnSql | None) -> Iterator[Warehouse]:
         finally:
             warehouse.close()
         for (catalog,) in sorted(attached):
-            run.backend.raw_sql(f"detach {queries.identifier(catalog)}")
+            with in_turn(run.backend):
+                run.backend.raw_sql(f"detach {queries.identifier(catalog)}")
 
 
 def _stored_step(

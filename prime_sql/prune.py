@@ -14,26 +14,9 @@ from prime_sql.history import series
 from prime_sql.mirror import Mirror, open_database
 from prime_sql.options import whole_number
 from prime_sql.results import Place
+from prime_sql.schema import TABLES, remove_leftovers
 from prime_sql.stored import RUN_SCHEMA, UNPUBLISHED, records
 from prime_sql.warehouse import Database, OnSql, Warehouse
-
-# Every table of schema prime that holds rows of runs; the views follow them.
-TABLES = (
-    "failure_mode_chance",
-    "shuffles",
-    "success_modes",
-    "validations",
-    "validation_runs",
-    "failure_mode_tags",
-    "failure_modes",
-    "tag_sets",
-    "tagged",
-    "rare_tags",
-    "vocabulary",
-    "outcomes",
-    "classes",
-    "runs",
-)
 
 
 def prune(
@@ -138,6 +121,7 @@ def _delete(opened: Database, old: list[int], on_sql: OnSql | None) -> None:
         sql = queries.find("publish/prune").render(
             warehouse.dialect, schema=warehouse.schema, tables=tables, runs=old
         )
+        remove_leftovers(warehouse)
         with warehouse.transaction():
             warehouse.script("prune", sql)
         # Frees the space now. Where another transaction is open, the engine does it later.

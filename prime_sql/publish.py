@@ -98,9 +98,8 @@ def publish(
         if first:
             schema.make_tables(warehouse)
         else:
-            script("later_columns")
-        latest = f"select greatest(coalesce(max(run_id), 0), {after}) from {warehouse.schema}.runs"
-        run_id = int(warehouse.execute("publish", latest)[0][0]) + 1
+            schema.later_columns(warehouse)
+        run_id = max(schema.last_number(warehouse), after) + 1
         if keep_images is not None:
             keep_images(run_id)
         elif counted_run_id is None:

@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import ibis
 import polars as pl
 
 from prime_sql import queries
@@ -178,4 +177,4 @@ def _read(run: StoredRun, warehouse: Warehouse, name: str, sql: str) -> pl.DataF
 
 
 def _relation(rows: pl.DataFrame) -> Relation:
-    return Relation(ibis.memtable(rows))
+    return Relation.of(rows)

@@ -11,13 +11,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import ibis
-
 from prime_sql import counting, queries
 from prime_sql.answers import Relation
 from prime_sql.errors import OptionError, WarehouseError
 from prime_sql.options import LARGEST_MAX_TAGS, Options
 from prime_sql.results import Run
+from prime_sql.schema import remove_leftovers
 from prime_sql.warehouse import OnSql, Warehouse
 
 Errors = Literal["stored", "shuffled", "flipped", "every"]
@@ -61,6 +60,7 @@ def writing(run: Run, on_sql: OnSql | None = None) -> Iterator[Warehouse]:
                 "the database is open for reading only, and the answer is kept in it; open it with "
                 "open_run(…, read_only=False), or without read_only where it was connected"
             )
+        remove_leftovers(warehouse)
         with warehouse.transaction():
             yield warehouse
         if run.mirror is not None:
@@ -196,4 +196,4 @@ def missed(run: Run, on_sql: OnSql | None = None) -> Relation:
         rows = warehouse.backend.table("missed").to_pyarrow()
     finally:
         warehouse.close()
-    return Relation(ibis.memtable(rows))
+    return Relation.of(rows)

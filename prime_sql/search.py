@@ -25,8 +25,9 @@ from prime_sql.mirror import SCHEMA, Mirror, open_database
 from prime_sql.options import LARGEST_MAX_TAGS, Options
 from prime_sql.publish import Record, publish
 from prime_sql.results import Run
+from prime_sql.schema import remove_leftovers
 from prime_sql.sources import read_twice, reading
-from prime_sql.warehouse import Database, Destination, OnSql, Warehouse, is_made
+from prime_sql.warehouse import Database, Destination, OnSql, Warehouse
 
 
 @dataclass(frozen=True)
@@ -369,7 +370,7 @@ def _run(
             counted_in = database.counting(warehouse, on_sql)
             try:
                 warehouse.check_writable()
-                is_made(database.backend)  # or it was made by another version: before the work
+                remove_leftovers(warehouse)  # says, too, where another version made the database
                 run_id = work(database, counted_in, warehouse, Steps(on_progress, step_count))
             finally:
                 if counted_in is not warehouse:

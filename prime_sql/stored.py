@@ -18,7 +18,7 @@ from prime_sql.answers import Relation, answer
 from prime_sql.errors import QueryError, WarehouseError, did_you_mean
 from prime_sql.options import LARGEST_MAX_TAGS, Options
 from prime_sql.sources import CSV, PARQUET
-from prime_sql.warehouse import first_line, is_made
+from prime_sql.warehouse import catalog_of, first_line, in_turn, is_made, stored_table
 
 if TYPE_CHECKING:
     from prime_sql.mirror import Mirror
@@ -173,7 +173,7 @@ class StoredRun:
 
     def _relation(self, name: str) -> Relation:
         backend = self.backend if name in _OF_IMAGES else self._backend
-        table = backend.table(name, database=(backend.current_catalog, "prime"))
+        table = stored_table(backend, name)
         order = [ibis.desc(key[1:]) if key[0] == "-" else key for key in RELATIONS[name]]
         return Relation(table.filter(table.run_id == self.run_id).order_by(order))
 
@@ -186,7 +186,7 @@ class StoredRun:
             Tables of the images to add, which the run that counted holds: ``outcomes``,
             ``vocabulary``, ``tagged``.
         """
-        catalog = queries.identifier(self.backend.current_catalog)
+        catalog = queries.identifier(catalog_of(self.backend))
         runs = dict.fromkeys((*RELATIONS, "runs"), self.run_id)
         return ",\n".join(
             f"{name} as (select * from {catalog}.prime.{name} where run_id = {run_id})"
@@ -236,7 +236,8 @@ class StoredRun:
         values |= {key: value for key, value in thresholds.items() if key in {*declared, *values}}
         needed = {parameter.name for parameter in question.parameters if parameter.default is None}
         if "table" in declared and needed <= set(values) <= declared:
-            values["table"] = self._metadata(values.get("table"), values)
+            with in_turn(self.backend):
+                values["table"] = self._metadata(values.get("table"), values)
         if question.path.parent.name == "rank":
             from prime_sql import rank  # the two modules need each other
 
@@ -323,10 +324,12 @@ RUN_SCHEMA: dict[str, Any] = {
 
 def records(backend: Backend, run_id: int | None) -> list[dict[str, Any]]:
     """Return the rows of ``runs``, oldest first: all of them, or that of `run_id`."""
-    if not is_made(backend):
-        return []
-    place = (backend.current_catalog, "prime")
-    table = backend.table("runs", database=place).order_by("run_id")
+    with in_turn(backend):
+        return _records(backend, run_id) if is_made(backend) else []
+
+
+def _records(backend: Backend, run_id: int | None) -> list[dict[str, Any]]:
+    table = stored_table(backend, "runs").order_by("run_id")
     if run_id is not None:
         table = table.filter(table.run_id == run_id)
     if "job" not in table.columns:  # the next run that is stored adds it

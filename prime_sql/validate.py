@@ -18,8 +18,9 @@ from prime_sql import inputs, queries
 from prime_sql.answers import Relation
 from prime_sql.errors import OptionError, shorten
 from prime_sql.options import Options, finite_number, whole_number
+from prime_sql.schema import remove_leftovers
 from prime_sql.sources import reading
-from prime_sql.warehouse import Database, OnSql, Warehouse
+from prime_sql.warehouse import Database, OnSql, Warehouse, stored_table
 
 if TYPE_CHECKING:
     from prime_sql.results import Run
@@ -162,6 +163,7 @@ def _in_session(
     counted_in = database.counting(warehouse, on_sql)
     try:
         warehouse.check_writable()
+        remove_leftovers(warehouse)
         checked = check(
             predictions,
             tags,
@@ -282,8 +284,8 @@ def store(checked: Checked, run_id: int, warehouse: Warehouse) -> None:
 def stored(run: Run) -> Validation | None:
     """Return the stored validation of a run, or None where there is none."""
     backend = run.mirror.backend if run.mirror else run.backend
-    table = backend.table("validation_runs", database=(backend.current_catalog, "prime"))
-    rows = table.filter(table.run_id == run.run_id).to_pyarrow().to_pylist()
+    table = stored_table(backend, "validation_runs")
+    rows = Relation(table.filter(table.run_id == run.run_id)).to_arrow().to_pylist()
     if not rows:
         return None
 

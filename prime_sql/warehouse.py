@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeAlias, cast
+from weakref import WeakValueDictionary
 
 import duckdb
 import ibis
@@ -26,6 +28,17 @@ from prime_sql import limits, output, queries
 from prime_sql.errors import PrimeSqlError, WarehouseError
 
 Destination: TypeAlias = "str | os.PathLike[str] | Backend | None"
+
+NO_WAIT = 0.0
+_AGAIN = 0.2  # seconds until a file that another process holds is tried again
+
+# DuckDB 1 writes a row group (122,880 rows) into the file before it is committed. If a process is
+# killed in the commit, so that the log is cut off, such rows come back without the rest.
+_SAFE_IN_LOG = 100_000
+
+# One for each database that somebody in this process writes to, or is making.
+_writers: WeakValueDictionary[str, threading.RLock] = WeakValueDictionary()
+_writers_guard = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -53,6 +66,19 @@ class Statement:
 OnSql = Callable[[Statement], object]
 
 
+def _writer(place: str) -> threading.RLock:
+    """Return the lock of those who write to a database of this process."""
+    with _writers_guard:
+        return _writers.setdefault(place, threading.RLock())
+
+
+def in_turn(backend: BaseBackend) -> threading.RLock:
+    """Return the lock of a connection, which answers one thread at a time."""
+    # Kept on the connection, so that it goes with it; `setdefault` of a dict is atomic.
+    lock = vars(backend).setdefault("_prime_sql_in_turn", threading.RLock())
+    return cast("threading.RLock", lock)
+
+
 class Warehouse:
     """A session on an engine, with the intermediate relations of one search in it.
 
@@ -71,12 +97,15 @@ class Warehouse:
     plans: str | None = "duckdb"  # whose overrides of queries/ are used; None: the portable files
 
     def __init__(self, backend: Backend, on_sql: OnSql | None = None) -> None:
-        self.backend = ibis.duckdb.from_connection(backend.con.cursor())
-        # A cursor starts out in the database file, wherever the user's connection has moved to.
-        place = (backend.current_catalog, backend.current_database)
+        with in_turn(backend):
+            self.backend = ibis.duckdb.from_connection(backend.con.cursor())
+            # A cursor starts out in the database file, wherever the user's connection has moved.
+            place = (backend.current_catalog, backend.current_database)
         self.backend.raw_sql(f"use {'.'.join(map(queries.identifier, place))}")
         self.seconds: dict[str, float] = {}
         self.on_sql = on_sql
+        self._made_of = backend
+        self._written = 0  # rows, in the transaction
 
     @property
     def read_only(self) -> bool:
@@ -135,9 +164,10 @@ class Warehouse:
             ) from error
         seconds = time.perf_counter() - start
         self.seconds[step] = self.seconds.get(step, 0.0) + seconds
+        # DuckDB answers a statement that writes with one row: how many it wrote.
+        wrote = cursor.description and cursor.description[0][0] == "Count" and len(rows) == 1
+        self._written += rows[0][0] if wrote else 0
         if self.on_sql is not None:
-            # DuckDB answers a statement that writes with one row: how many it wrote.
-            wrote = cursor.description and cursor.description[0][0] == "Count" and len(rows) == 1
             self.on_sql(Statement(step, sql, rows[0][0] if wrote else None, seconds))
         return rows
 
@@ -217,14 +247,24 @@ class Warehouse:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All statements of the block take effect together, or none."""
-        self.execute("publish", "begin transaction")
-        try:
-            yield
-        except BaseException:
-            self.backend.raw_sql("rollback")
-            raise
-        self.execute("publish", "commit")
+        """All statements of the block take effect together, or none, also where we are killed.
+
+        Within a process, those who write to one database wait for each other here: DuckDB would let
+        both work, and refuse what the second one did.
+        """
+        file = _file_of(self.backend)
+        # Of databases in memory, only the connection that this session was made of is known.
+        with _writer(file or f"memory {id(self._made_of.con)}"):
+            self._written = 0
+            self.execute("publish", "begin transaction")
+            try:
+                yield
+            except BaseException:
+                self.backend.raw_sql("rollback")
+                raise
+            whole = file is not None and self._written > _SAFE_IN_LOG
+            with limits.set_to(self.backend, "checkpoint_threshold", "1KB" if whole else None):
+                self.execute("publish", "commit")
 
     def close(self) -> None:
         """End the session; its temporary relations go with it."""
@@ -256,10 +296,13 @@ class Database:
         When the file is no DuckDB database, is locked by another process, or cannot be written.
     """
 
-    def __init__(self, into: Destination, *, read_only: bool = False) -> None:
+    def __init__(
+        self, into: Destination, *, read_only: bool = False, wait: float = NO_WAIT
+    ) -> None:
         self.path: Path | None = None
         self.owned = True
         self._partial: Path | None = None
+        self._maker: threading.RLock | None = None
         if isinstance(into, ibis.backends.BaseBackend):
             self.backend, self.owned = _usable(into), False
         elif into is None or str(into) == ":memory:":
@@ -275,15 +318,36 @@ class Database:
             self._place = self.path.resolve()
             if self._place.is_dir():
                 raise WarehouseError(f"{self.path} is a folder; name a DuckDB file in it")
-            if self._place.exists():
-                self.backend = connect_file(self.path, read_only=read_only)
-            elif read_only:
-                raise WarehouseError(
-                    f"there is no database {self.path}; `prime-sql search` makes one"
-                )
+            if not self._place.exists():
+                if read_only:
+                    raise WarehouseError(
+                        f"there is no database {self.path}; `prime-sql search` makes one"
+                    )
+                # Another thread that makes it, too, is waited for, and its file opened.
+                self._maker = _writer(str(self._place))
+                self._maker.acquire()
+                try:
+                    self._open_or_make(wait)
+                except BaseException:
+                    self._made()
+                    raise
             else:
-                self._partial = self._new_file()
-                self.backend = connect_file(self._partial)
+                self.backend = connect_file(self.path, read_only=read_only, wait=wait)
+
+    def _open_or_make(self, wait: float) -> None:
+        assert self.path is not None
+        if self._place.exists():
+            self.backend = connect_file(self.path, wait=wait)
+            self._made()
+        else:
+            self._partial = self._new_file()
+            self.backend = connect_file(self._partial)
+
+    def _made(self) -> None:
+        """Let go of other threads that wait for the file, which has its name now, or has none."""
+        if self._maker is not None:
+            self._maker.release()
+            self._maker = None
 
     def _new_file(self) -> Path:
         """Return a name beside the file's own, after a look at what is in the way."""
@@ -334,6 +398,7 @@ class Database:
             self._partial.unlink(missing_ok=True)
             self._partial = None
             self.backend = connect_file(self.path)
+            self._made()
         return self.backend
 
     def discard(self) -> None:
@@ -343,6 +408,7 @@ class Database:
         if self._partial is not None:
             for leftover in (self._partial, self._partial.with_name(self._partial.name + ".wal")):
                 leftover.unlink(missing_ok=True)
+        self._made()
 
 
 def _usable(backend: BaseBackend) -> Backend:
@@ -362,14 +428,23 @@ def _usable(backend: BaseBackend) -> Backend:
     return backend
 
 
-def connect_file(path: Path, *, read_only: bool = False) -> Backend:
-    """Open a DuckDB file, with one clear error where that fails."""
-    try:
-        backend = ibis.duckdb.connect(path.absolute(), read_only=read_only)
-    except duckdb.Error as error:
-        if read_only and "different configuration" in str(error):
-            return connect_file(path)  # this process has it open for writing already
-        raise _cannot_open(path, error) from error
+def connect_file(path: Path, *, read_only: bool = False, wait: float = NO_WAIT) -> Backend:
+    """Open a DuckDB file, with one clear error where that fails.
+
+    Where another process has it open, try again for so many seconds.
+    """
+    until = time.monotonic() + wait
+    while True:
+        try:
+            backend = ibis.duckdb.connect(path.absolute(), read_only=read_only)
+            break
+        except duckdb.Error as error:
+            if read_only and "different configuration" in str(error):
+                return connect_file(path)  # this process has it open for writing already
+            left = until - time.monotonic()
+            if left <= 0 or not _is_held(error):
+                raise _cannot_open(path, error, wait) from error
+        time.sleep(min(_AGAIN, left))
     # DuckDB opens a Parquet or CSV file as a database in memory with a view of it, where results
     # would be lost.
     if is_in_memory(backend):
@@ -378,10 +453,28 @@ def connect_file(path: Path, *, read_only: bool = False) -> Backend:
     return backend
 
 
+def catalog_of(backend: BaseBackend) -> str:
+    """Return the name of the database that a connection is in."""
+    with in_turn(backend):
+        return str(cast(Any, backend).current_catalog)
+
+
+def stored_table(backend: BaseBackend, name: str) -> Table:
+    """Return a table of schema ``prime``."""
+    with in_turn(backend):
+        return cast(Any, backend).table(name, database=(catalog_of(backend), "prime"))
+
+
 def is_in_memory(backend: Backend) -> bool:
     """Return whether the database ends with its connection."""
+    return _file_of(backend) is None
+
+
+def _file_of(backend: Backend) -> str | None:
+    """Return the file of the database, or None where it is in memory."""
     stored = "select path from duckdb_databases() where database_name = current_database()"
-    return list(backend.raw_sql(stored).fetchall()) == [(None,)]
+    row = backend.raw_sql(stored).fetchone()
+    return None if row is None or row[0] is None else str(row[0])
 
 
 def is_made(backend: Backend) -> bool:
@@ -409,15 +502,22 @@ def _no_database(path: Path) -> WarehouseError:
     )
 
 
-def _cannot_open(path: Path, error: duckdb.Error) -> PrimeSqlError:
+def _is_held(error: duckdb.Error) -> bool:
+    """Return whether a file cannot be opened because another process has it open."""
+    return "Could not set lock" in str(error) or "Conflicting lock" in str(error)
+
+
+def _cannot_open(path: Path, error: duckdb.Error, wait: float = NO_WAIT) -> PrimeSqlError:
     text = str(error)
     if "not a valid DuckDB" in text or "in-memory database in read-only" in text:
         return _no_database(path)
-    if "Could not set lock" in text or "Conflicting lock" in text:
+    if _is_held(error):
         process = re.search(r"PID (\d+)", text)
         holder = f" (process {process[1]})" if process else ""
+        still = f" after {wait:g} s" if wait else ""
         return WarehouseError(
-            f"{path} is in use by another process{holder}; wait for it or close it, then try again"
+            f"{path} is{' still' if wait else ''} in use by another process{holder}{still}; wait "
+            "for it (--wait SECONDS, wait=) or close it, then try again"
         )
     if "different configuration" in text or "attached" in text:
         return WarehouseError(

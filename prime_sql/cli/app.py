@@ -25,8 +25,7 @@ from typer.core import TyperCommand
 
 import prime_sql as ps
 from prime_sql import output
-from prime_sql.errors import OptionError, PrimeSqlError
-from prime_sql.inputs import InputWarning
+from prime_sql.errors import InputWarning, OptionError, PrimeSqlError
 from prime_sql.output import Format
 
 app = typer.Typer(

@@ -36,7 +36,7 @@ from prime_sql.report.data import (
     WrongPrediction,
 )
 from prime_sql.report.thumbnails import thumbnails as make_thumbnails
-from prime_sql.warehouse import OnSql, Warehouse
+from prime_sql.warehouse import OnSql, Warehouse, catalog_of
 
 if TYPE_CHECKING:
     from prime_sql.results import Run
@@ -151,7 +151,7 @@ def _cards(
     examples: pl.DataFrame,
 ) -> tuple[Card, ...]:
     """Put the rows of all cards on theirs."""
-    catalog = run.backend.current_catalog
+    catalog = catalog_of(run.backend)
     # In a file called prime.duckdb, the catalog must stand before the schema.
     schema = f"{queries.identifier(catalog)}.prime" if catalog.lower() == "prime" else "prime"
     copy = queries.find("report/images_to_copy")
