@@ -6,6 +6,7 @@ statistics take, works on a copy of its tables in memory; what that adds is stor
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -17,12 +18,20 @@ import pyarrow as pa
 from ibis.backends import BaseBackend
 
 from prime_sql import queries
-from prime_sql.errors import InputWarning, WarehouseError, did_you_mean
-from prime_sql.options import LARGEST_MAX_TAGS
+from prime_sql.errors import InputWarning, OptionError, WarehouseError, did_you_mean
+from prime_sql.options import LARGEST_MAX_TAGS, finite_number
 from prime_sql.remote import RemoteWarehouse, check_engine
 from prime_sql.schema import TABLES, last_number, leftovers, listed, make
 from prime_sql.sources import describe
-from prime_sql.warehouse import Database, Destination, OnSql, Warehouse, first_line, in_turn
+from prime_sql.warehouse import (
+    NO_WAIT,
+    Database,
+    Destination,
+    OnSql,
+    Warehouse,
+    first_line,
+    in_turn,
+)
 
 SCHEMA = "prime"
 
@@ -300,7 +309,11 @@ class Mirror(Database):
 
 
 def open_database(
-    into: Destination | BaseBackend | Mirror, *, schema: str = SCHEMA, read_only: bool = False
+    into: Destination | BaseBackend | Mirror,
+    *,
+    schema: str = SCHEMA,
+    read_only: bool = False,
+    wait: float = NO_WAIT,
 ) -> Database:
     """Open where results go, or are: a DuckDB database, or a schema of another engine.
 
@@ -313,12 +326,23 @@ def open_database(
         Name of the schema there.
     read_only
         Whether a DuckDB file is opened for reading only.
+    wait
+        Seconds to wait for a DuckDB file that another process has open.
 
     Raises
     ------
+    OptionError
+        When `wait` is not such a number, or `into` is not a file.
     WarehouseError
         When it cannot be opened.
     """
+    wait = check_wait(wait)
+    is_file = isinstance(into, (str, os.PathLike)) and str(into) != ":memory:"
+    if wait and (not is_file or "://" in str(into)):
+        raise OptionError(
+            "wait is for a DuckDB file that another process has open; a warehouse, a connection "
+            "and memory are never waited for: leave it out"
+        )
     if isinstance(into, Mirror):
         return into
     if isinstance(into, str) and "://" in into:
@@ -326,7 +350,21 @@ def open_database(
         return Mirror(connect(url), named or schema, owned=True)
     if isinstance(into, BaseBackend) and into.name != "duckdb":
         return Mirror(into, schema, owned=False)
-    return Database(into, read_only=read_only)
+    return Database(into, read_only=read_only, wait=wait)
+
+
+def check_wait(wait: float) -> float:
+    """Return how many seconds to wait, checked.
+
+    Raises
+    ------
+    OptionError
+        When it is not such a number.
+    """
+    seconds = finite_number("wait", wait)
+    if seconds < 0:
+        raise OptionError(f"wait must be a number of seconds from 0 on, got {wait!r}")
+    return seconds
 
 
 def connect(url: str) -> BaseBackend:

@@ -21,9 +21,8 @@ from ibis.expr.types import Table
 from prime_sql import inputs, queries
 from prime_sql.answers import Relation, answer
 from prime_sql.counting import step as make
-from prime_sql.errors import InputError, OptionError, QueryError, did_you_mean
+from prime_sql.errors import InputError, InputWarning, OptionError, QueryError, did_you_mean
 from prime_sql.explain import complete_mode_id, table_of_images
-from prime_sql.errors import InputWarning
 from prime_sql.options import Options, finite_number, whole_number
 from prime_sql.sources import DATABASE, Source, catalog_of, describe, open_source, reading
 from prime_sql.validate import options_for, warn_of_unknown_tags

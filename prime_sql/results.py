@@ -15,7 +15,7 @@ from prime_sql.answers import Relation, answer
 from prime_sql.errors import QueryError
 from prime_sql.mirror import SCHEMA, Mirror, open_database
 from prime_sql.stored import RELATIONS, RUN_SCHEMA, UNPUBLISHED, StoredRun, records
-from prime_sql.warehouse import OnSql
+from prime_sql.warehouse import NO_WAIT, OnSql
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -721,11 +721,12 @@ def open_run(
     *,
     read_only: bool = True,
     schema: str = SCHEMA,
+    wait: float = NO_WAIT,
 ) -> Run:
     """Open a stored run: the latest one, or number `run_id`.
 
     The database is a DuckDB file or connection; or a warehouse, by URL or connection, whose
-    results are in `schema`.
+    results are in `schema`. A file that another process has open is waited for, `wait` seconds.
 
     What a job that failed left unpublished is opened by its number only.
 
@@ -736,7 +737,7 @@ def open_run(
     QueryError
         When it holds no such run.
     """
-    opened = open_database(database, schema=schema, read_only=read_only)
+    opened = open_database(database, schema=schema, read_only=read_only, wait=wait)
     mirror = opened if isinstance(opened, Mirror) else None
     try:
         return Run(opened.backend, run_id, path=opened.path, owned=opened.owned, mirror=mirror)
@@ -746,9 +747,14 @@ def open_run(
 
 
 def sql(
-    database: Place, query: str, run_id: int | None = None, *, schema: str = SCHEMA
+    database: Place,
+    query: str,
+    run_id: int | None = None,
+    *,
+    schema: str = SCHEMA,
+    wait: float = NO_WAIT,
 ) -> pl.DataFrame:
-    """Answer an SQL query over a database; see `Run.sql`.
+    """Answer an SQL query over a database; see `Run.sql` and, for the rest, `open_run`.
 
     Where the database holds no run yet, or none that was published, the query is over its other
     tables.
@@ -760,7 +766,7 @@ def sql(
     QueryError
         When it holds no such run, or the engine refuses the query.
     """
-    opened = open_database(database, schema=schema, read_only=True)
+    opened = open_database(database, schema=schema, read_only=True, wait=wait)
     mirror = opened if isinstance(opened, Mirror) else None
     try:
         stored = records(opened.backend, None)

@@ -27,7 +27,7 @@ from prime_sql.publish import Record, publish
 from prime_sql.results import Run
 from prime_sql.schema import remove_leftovers
 from prime_sql.sources import read_twice, reading
-from prime_sql.warehouse import Database, Destination, OnSql, Warehouse
+from prime_sql.warehouse import NO_WAIT, Database, Destination, OnSql, Warehouse
 
 
 @dataclass(frozen=True)
@@ -92,6 +92,7 @@ def search(
     remove: Any = None,
     memory_limit: str | None = None,
     temp_dir: str | os.PathLike[str] | None = None,
+    wait: float = NO_WAIT,
     on_sql: OnSql | None = None,
     on_progress: OnProgress | None = None,
 ) -> Run:
@@ -141,6 +142,8 @@ def search(
         there is. The database keeps to it while it is open; a connection of yours, in the search.
     temp_dir
         A folder for what does not fit; beside the database if left out.
+    wait
+        Seconds to wait for a DuckDB file `into` that another process has open.
     on_sql
         Called with a `Statement` after every statement.
     on_progress
@@ -205,7 +208,14 @@ def search(
     else:
         work = _searching(predictions, tags, options, record)
     return _run(
-        into, on_sql, on_progress, _step_count(options), work, schema=schema, allowed=allowed
+        into,
+        on_sql,
+        on_progress,
+        _step_count(options),
+        work,
+        schema=schema,
+        allowed=allowed,
+        wait=wait,
     )
 
 
@@ -220,6 +230,7 @@ def search_with(
     tolerance: float = validate.TOLERANCE,
     allowed: Limits = NO_LIMITS,
     append: bool = False,
+    wait: float = NO_WAIT,
     on_sql: OnSql | None = None,
     on_progress: OnProgress | None = None,
 ) -> Run:
@@ -235,11 +246,13 @@ def search_with(
         Memory, and where temporary files go.
     append
         Whether the tables are added to the last run of the job, where it has one.
+    wait
+        Seconds to wait for a file that another process has open.
     """
     work = _searching(predictions, tags, options, record, min_unseen_images, tolerance)
     if append:
         work = appends.appending(predictions, tags, None, options, record, first=work)
-    return _run(into, on_sql, on_progress, _step_count(options), work, allowed=allowed)
+    return _run(into, on_sql, on_progress, _step_count(options), work, allowed=allowed, wait=wait)
 
 
 def _searching(
@@ -355,9 +368,10 @@ def _run(
     path: Any = None,
     schema: str = SCHEMA,
     allowed: Limits = NO_LIMITS,
+    wait: float = NO_WAIT,
 ) -> Run:
     """Open the database, do the work in a session of its own, and keep it whole or not at all."""
-    database = open_database(into, schema=schema)
+    database = open_database(into, schema=schema, wait=wait)
     mirror = database if isinstance(database, Mirror) else None
     owned = database.owned and database is not into
     try:

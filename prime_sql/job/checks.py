@@ -16,6 +16,7 @@ from prime_sql.append import check_options
 from prime_sql.errors import OptionError, PrimeSqlError, did_you_mean
 from prime_sql.job.file import Job, Output
 from prime_sql.limits import Limits
+from prime_sql.mirror import check_wait
 from prime_sql.options import finite_number, whole_number
 from prime_sql.output import check_file
 from prime_sql.sources import named
@@ -128,6 +129,7 @@ class _Checks:
             self._try("validation", lambda: self.says.search)
 
     def _settings(self) -> None:
+        self._try("wait", lambda: check_wait(self.says.wait))
         self._try("memory_limit", lambda: Limits.of(self.says.memory_limit, None))
         self._try("temp_dir", lambda: Limits.of(None, self.says.temp_dir))
         if self.says.append and not self.problems:
@@ -272,7 +274,7 @@ class _Checks:
                 self._say(key, f"there is no file {table}, nor a database {path} with such a table")
             return
         try:
-            database = Database(path, read_only=True)
+            database = Database(path, read_only=True, wait=self.says.wait)
         except PrimeSqlError as error:
             self._say("db", str(error))
             return

@@ -281,6 +281,7 @@ def _text(draft: Draft, predictions: str, tags: str, db: str) -> str:
         "# one with a default; values of variables are neither printed nor stored.",
         "",
         f"db = {_quoted(db)}  # keeps the runs; made if need be",
+        "# wait = 600  # seconds, for a database that another process has open",
         '# memory_limit = "4GB"  # what does not fit goes to temp_dir',
         f"# temp_dir = {_quoted(tempfile.gettempdir())}",
         "# append = true  # the sources hold what is new since the last run of this job",

@@ -11,7 +11,7 @@ import inspect
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -23,7 +23,7 @@ from prime_sql.job.environment import Environment
 from prime_sql.options import METHODS, Options
 from prime_sql.report import CARDS
 from prime_sql.validate import MIN_UNSEEN_IMAGES, TOLERANCE
-from prime_sql.warehouse import first_line
+from prime_sql.warehouse import NO_WAIT, first_line
 
 Section = TypeVar("Section")
 Parameter = str | int | float | bool | tuple[float, ...]
@@ -212,6 +212,8 @@ class JobFile:
         Name of the job, by which its runs are compared; the file's name if left out.
     db
         The DuckDB file that keeps the runs, made if need be.
+    wait
+        Seconds to wait for `db` where another process has it open.
     memory_limit
         How much memory the job may take, as in "4GB" or "50%".
     temp_dir
@@ -239,6 +241,7 @@ class JobFile:
 
     name: str | None = None
     db: str
+    wait: float = NO_WAIT
     memory_limit: str | None = None
     temp_dir: str | None = None
     append: bool = False
@@ -354,8 +357,10 @@ def _docs(section: type) -> dict[str, str]:
 # Reading ------------------------------------------------------------------------------------------
 
 
-def read(path: str | Path, variables: Mapping[str, str] | None = None) -> Job:
-    """Read a job file, and check it as far as that goes without the database.
+def read(
+    path: str | Path, variables: Mapping[str, str] | None = None, *, wait: float | None = None
+) -> Job:
+    """Read a job file, and check it, also against the database where there is one.
 
     Parameters
     ----------
@@ -363,6 +368,9 @@ def read(path: str | Path, variables: Mapping[str, str] | None = None) -> Job:
         The TOML file.
     variables
         Environment variables; those of the process if left out.
+    wait
+        Seconds to wait for the database where another process has it open; what the file says if
+        left out.
 
     Raises
     ------
@@ -378,6 +386,8 @@ def read(path: str | Path, variables: Mapping[str, str] | None = None) -> Job:
     says = reader.section(JobFile, tree, "")
     if says is None:
         raise _wrong(path, reader.problems, environment)
+    if wait is not None:
+        says = replace(says, wait=wait)
     shown = _Reader(environment.written).section(JobFile, tree, "")
     assert shown is not None  # it differs in the values of variables only
     job = Job(path, says, shown, environment)

@@ -167,6 +167,7 @@ class _Steps:
             tolerance=self.says.unseen.tolerance,
             allowed=Limits.of(self.says.memory_limit, self.says.temp_dir),
             append=self.says.append,
+            wait=self.says.wait,
             on_sql=self._on_sql,
             on_progress=self._on_progress,
         )
