@@ -417,14 +417,15 @@ def _usable(backend: BaseBackend) -> Backend:
             f"into is a {backend.name} connection; results go into DuckDB: give a file, "
             "an ibis.duckdb connection, or None for memory"
         )
-    try:
-        backend.raw_sql("begin transaction")
-    except duckdb.TransactionException as error:
-        # The run would be complete, but invisible to this connection.
-        raise WarehouseError(
-            "the connection is in a transaction; commit it or roll it back first"
-        ) from error
-    backend.raw_sql("rollback")
+    with in_turn(backend):
+        try:
+            backend.raw_sql("begin transaction")
+        except duckdb.TransactionException as error:
+            # The run would be complete, but invisible to this connection.
+            raise WarehouseError(
+                "the connection is in a transaction; commit it or roll it back first"
+            ) from error
+        backend.raw_sql("rollback")
     return backend
 
 

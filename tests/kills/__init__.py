@@ -1,10 +1,10 @@
-"""Kill real processes at their work, and look at what they left: ``python -m tests.kills --kills 120``.
+"""Kill real processes at their work, and look at what they left: ``python -m tests.kills``.
 
 A process does one of the commands of `CASES` on a DuckDB file and is ended by SIGKILL: one in three
-at any moment of its life, the others about the commit, after the statement before it. Then every
+at any moment of its life, the others about a commit, after the statement before it. Then every
 table of every run must be that of before, or that of after: outcomes and tags are compared with the
-input, tag sets and failure modes with `tests.oracle`, the rest with a run that nobody disturbed. And
-so must those of the next search into the same file, which would take over what a torn log left.
+input, tag sets and failure modes with `tests.oracle`, unseen images with a count of our own. And so
+must those of the next search into the same file, which would take over what a torn log left.
 
 Prints what was killed, where, and what was found; the exit status is 1 where anything is damaged.
 """
@@ -76,7 +76,7 @@ table = "marts.modes"
 OLD = "what the night before left\n"
 
 
-# The tables -----------------------------------------------------------------------------------------
+# The tables -------------------------------------------------------------------------------------
 
 
 def tables(images: int, seed: int = 0, first: int = 0) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -180,7 +180,7 @@ class World:
         }
         if not run.counted:
             held = {name: held[name] if name == "classes" else held[name].clear() for name in held}
-        found = {key: mode for key, mode in self.modes(run.images, run.drop).items()}
+        found = self.modes(run.images, run.drop)
         held["tag_sets"] = pl.DataFrame(
             [
                 (name, " + ".join(each), *numbers)
@@ -257,7 +257,7 @@ class World:
         return pl.DataFrame(rows, schema=schema, orient="row")
 
 
-# What is stored -------------------------------------------------------------------------------------
+# What is stored ---------------------------------------------------------------------------------
 
 _MODE = "join prime.failure_modes m using (run_id, mode_id)"
 _CLASS = "join prime.classes c on c.run_id = {run} and c.class_id = t.class_id"
@@ -282,7 +282,7 @@ STORED = {
 }
 
 
-class Damaged(Exception):
+class Damaged(Exception):  # noqa: N818
     """What is stored is neither that of before nor that of after."""
 
 
@@ -330,7 +330,7 @@ def check_state(db: Path, state: tuple[Run, ...], world: World, *, clean: bool =
                     raise Damaged(f"{of_no_run} rows of {name} are of no run")
 
 
-# What is done ---------------------------------------------------------------------------------------
+# What is done -----------------------------------------------------------------------------------
 
 Work = Callable[[Path, World, Any], object]
 
@@ -444,12 +444,12 @@ CASES = (
 )
 
 
-# Kills ----------------------------------------------------------------------------------------------
+# Kills ------------------------------------------------------------------------------------------
 
 
 def child(case: str, db: Path, world: World, told: Connection | None) -> None:
     """Do the work of a case; tell of each statement, if anybody listens."""
-    sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+    sys.stdout = sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115
     warnings.simplefilter("ignore")
     on_sql = None if told is None else (lambda s: told.send((s.sql[:40], s.seconds)))
     next(each for each in CASES if each.name == case).work(db, world, on_sql)
@@ -465,6 +465,7 @@ class Kills:
     damaged: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        assert self.world.modes("base", OPTIONS["min_drop"]), "there is nothing to find"
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(["tests.kills"])
         self._light = _Light(self.world.folder, self.world.size)
