@@ -16,7 +16,7 @@ from prime_sql.options import whole_number
 from prime_sql.results import Place
 from prime_sql.schema import TABLES, remove_leftovers
 from prime_sql.stored import RUN_SCHEMA, UNPUBLISHED, records
-from prime_sql.warehouse import Database, OnSql, Warehouse
+from prime_sql.warehouse import NO_WAIT, Database, OnSql, Warehouse
 
 
 def prune(
@@ -25,6 +25,7 @@ def prune(
     keep: int,
     job: str | None = None,
     dry_run: bool = False,
+    wait: float = NO_WAIT,
     on_sql: OnSql | None = None,
 ) -> pl.DataFrame:
     """Delete old runs: of those that are compared with each other, all but the latest.
@@ -44,6 +45,8 @@ def prune(
         Leave the runs of other jobs alone.
     dry_run
         Delete nothing.
+    wait
+        Seconds to wait for a file that another process has open.
     on_sql
         Called with a `Statement` after every statement.
 
@@ -67,7 +70,7 @@ def prune(
     free lies at its end.
     """
     keep = whole_number("keep", keep)
-    opened = open_database(database, read_only=dry_run)
+    opened = open_database(database, read_only=dry_run, wait=wait)
     try:
         if opened.is_new:
             raise WarehouseError(f"there is no database {opened.path}")

@@ -783,9 +783,9 @@ def sql(
         opened.discard()
 
 
-def runs(database: Place, *, schema: str = SCHEMA) -> pl.DataFrame:
-    """Return the runs of a database, oldest first, one row each."""
-    opened = open_database(database, schema=schema, read_only=True)
+def runs(database: Place, *, schema: str = SCHEMA, wait: float = NO_WAIT) -> pl.DataFrame:
+    """Return the runs of a database, oldest first, one row each; see `open_run`."""
+    opened = open_database(database, schema=schema, read_only=True, wait=wait)
     try:
         return pl.DataFrame(records(opened.backend, None), schema=RUN_SCHEMA)
     finally:
