@@ -262,3 +262,27 @@ def test_bad_input_leaves_nothing_behind(run, loaded, arguments, error, message)
     assert message in str(caught.value)
     assert_frame_equal(ps.runs(loaded.con, schema="found"), before)
     test_nothing_else_is_left_there(run, loaded)
+
+
+def test_rows_of_no_run_are_named_and_left(loaded):
+    """Another search may be about to complete them: numbers follow them, and nothing is removed."""
+    names = ("marts.predictions", "marts.tags")
+
+    def search():
+        return ps.search(*names, into=loaded.con, schema="shared", **data.OPTIONS)
+
+    with search() as first:
+        assert first.run_id == 1
+    columns = ps.sql(loaded.con, "describe prime.tagged", schema="shared")["column_name"].to_list()
+    rest = ", ".join(name for name in columns if name != "run_id")
+    loaded.run(f"insert into shared.tagged (run_id, {rest}) select 7, {rest} from shared.tagged")
+    count = "select count(*) as n from shared.tagged where run_id = 7"
+    before = loaded.run(count).item()
+    assert before
+    named = rf"no run: number 7 \({before:,} of tagged\)\. Another"
+    with pytest.warns(ps.InputWarning, match=named):
+        second = search()
+    with second:
+        assert second.run_id == 8
+        assert data.found(second) == data.expected()
+    assert loaded.run(count).item() == before
