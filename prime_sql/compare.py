@@ -9,8 +9,7 @@ import pyarrow as pa
 
 from prime_sql import queries
 from prime_sql.answers import Relation
-from prime_sql.errors import QueryError
-from prime_sql.inputs import InputWarning
+from prime_sql.errors import InputWarning, QueryError
 from prime_sql.options import LARGEST_MAX_TAGS
 from prime_sql.results import Run
 from prime_sql.search import grouping

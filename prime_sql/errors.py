@@ -10,6 +10,10 @@ class PrimeSqlError(Exception):
     """Base of every error that prime_sql raises on purpose."""
 
 
+class InputWarning(UserWarning):
+    """Something in the input is odd, but the search can go on; counted in the message."""
+
+
 class OptionError(PrimeSqlError, ValueError):
     """An option is out of range, misspelt or contradicts another one."""
 

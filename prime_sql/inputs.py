@@ -18,6 +18,7 @@ from ibis.expr.types import Column, Table
 from prime_sql import queries
 from prime_sql.errors import (
     InputError,
+    InputWarning,
     LimitError,
     OptionError,
     WarehouseError,
@@ -27,10 +28,6 @@ from prime_sql.errors import (
 from prime_sql.options import Options
 from prime_sql.sources import Source, Wanted, describe, kind_of, open_source
 from prime_sql.warehouse import Warehouse, first_line
-
-
-class InputWarning(UserWarning):
-    """Something in the input is odd, but the search can go on; counted in the message."""
 
 
 @dataclass

@@ -22,9 +22,8 @@ from ibis.expr.types import Table
 from prime_sql import inputs, queries
 from prime_sql.answers import Relation, answer
 from prime_sql.counting import step as make
-from prime_sql.errors import InputError, OptionError, QueryError, did_you_mean
+from prime_sql.errors import InputError, InputWarning, OptionError, QueryError, did_you_mean
 from prime_sql.explain import complete_mode_id, table_of_images
-from prime_sql.inputs import InputWarning
 from prime_sql.options import Options, finite_number, whole_number
 from prime_sql.sources import DATABASE, Source, catalog_of, describe, open_source, reading
 from prime_sql.validate import options_for, warn_of_unknown_tags
@@ -32,8 +31,6 @@ from prime_sql.warehouse import OnSql, Warehouse
 
 if TYPE_CHECKING:
     from prime_sql.results import Run
-
-LIMIT = 100
 
 _FIXED = re.compile(r"\[(\d+)\]$")  # FLOAT[512], not FLOAT[]
 _NO_TAGS = "select cast(null as varchar) as image_id, cast(null as varchar) as tag where false"

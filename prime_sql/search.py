@@ -18,6 +18,7 @@ from ibis.backends import BaseBackend
 from prime_sql import append as appends
 from prime_sql import counting, inputs, limits, validate
 from prime_sql.counting import count_tag_sets
+from prime_sql.defaults import MIN_UNSEEN_IMAGES, TOLERANCE
 from prime_sql.errors import OptionError, StoredCountsError
 from prime_sql.inputs import Inputs
 from prime_sql.limits import NO_LIMITS, Limits
@@ -215,8 +216,8 @@ def search_with(
     *,
     into: Destination = None,
     record: Record,
-    min_unseen_images: int = validate.MIN_UNSEEN_IMAGES,
-    tolerance: float = validate.TOLERANCE,
+    min_unseen_images: int = MIN_UNSEEN_IMAGES,
+    tolerance: float = TOLERANCE,
     allowed: Limits = NO_LIMITS,
     append: bool = False,
     on_sql: OnSql | None = None,
@@ -246,8 +247,8 @@ def _searching(
     tags: Any,
     options: Options,
     record: Record,
-    min_unseen_images: int = validate.MIN_UNSEEN_IMAGES,
-    tolerance: float = validate.TOLERANCE,
+    min_unseen_images: int = MIN_UNSEEN_IMAGES,
+    tolerance: float = TOLERANCE,
 ) -> Work:
     """Return the work of a search, which returns the run_id."""
     if options.check is not None:

@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as ProgressBar
 
 from prime_sql.cli.app import (
     RESULTS,
@@ -731,6 +729,14 @@ def watched_images(quiet: bool, verbose: bool) -> Iterator[Watch]:
 @contextmanager
 def _images_bar() -> Iterator[Callable[[Any], None]]:
     """Show how many images are done, how many a second, and how long it will take."""
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
     columns = (
         TextColumn("{task.description}"),
         BarColumn(bar_width=16),
@@ -738,7 +744,7 @@ def _images_bar() -> Iterator[Callable[[Any], None]]:
         TextColumn("{task.fields[rate]}"),
         TimeRemainingColumn(),
     )
-    with ProgressBar(*columns, console=err, transient=True) as bar:
+    with Progress(*columns, console=err(), transient=True) as bar:
         task = bar.add_task("loading", total=None, rate="")
 
         def on_images(progress: Any) -> None:

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from prime_sql.errors import InputError, OptionError
-from prime_sql.inputs import InputWarning
+from prime_sql.errors import InputError, InputWarning, OptionError
 from prime_sql.vision.architectures import (
     Loaded,
     Preparation,
