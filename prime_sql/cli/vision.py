@@ -281,12 +281,12 @@ def embed(
     verbose: Verbose = False,
 ) -> None:
     """Turn images (or texts) into embeddings, with any model of open_clip."""
-    from prime_sql import vision
-
     if model is None:
         raise OptionError("name a model with --model, such as ViT-B-32")
     _check_texts(context, texts)
     size = _batch_size(batch_size)
+    from prime_sql import vision
+
     _load(images, db, threads, quiet, verbose)
     with watched_images(quiet, verbose) as (on_sql, on_images):
         if texts is not None:
@@ -458,8 +458,6 @@ def tag(
     verbose: Verbose = False,
 ) -> None:
     """Turn images into tags: with a CLIP model, with RAM, from captions, or from a table."""
-    from prime_sql import vision
-
     _check_options(context, tagger, images)
     own: dict[str, Any]
     if tagger is Tagger.clip:
@@ -477,6 +475,8 @@ def tag(
         "batch_size": _batch_size(batch_size),
         "threads": threads,
     }
+    from prime_sql import vision
+
     _load(images, db, threads, quiet, verbose)
     with watched_images(quiet, verbose) as (on_sql, on_images):
         every["on_sql"] = on_sql
@@ -603,10 +603,10 @@ def predict(
     verbose: Verbose = False,
 ) -> None:
     """Turn images into predictions, with any classifier."""
-    from prime_sql import vision
-
     size = _batch_size(batch_size)
     channels = {"mean": _channels(mean, "--mean"), "std": _channels(std, "--std")}
+    from prime_sql import vision
+
     _load(images, db, threads, quiet, verbose)
     with watched_images(quiet, verbose) as (on_sql, on_images):
         done = vision.predict(
