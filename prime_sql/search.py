@@ -442,11 +442,15 @@ def _count(options: Options, loaded: Inputs, warehouse: Warehouse, steps: Steps)
     loaded.rows["rare_tags"] = step("rare_tags", min_tag_images=options.tag_images)
     warehouse.drop("class_tags")
 
+    largest = 1  # To plan the joins of larger sets takes longer than a small search.
+
     def on_size(size: int, count: int | None) -> None:
+        nonlocal largest
         if count is None:
             steps.start("tag sets", size)
         else:
             steps.end(count)
+            largest = size if count else largest
 
     count_tag_sets(
         warehouse,
@@ -459,7 +463,7 @@ def _count(options: Options, loaded: Inputs, warehouse: Warehouse, steps: Steps)
 
     steps.start("accuracies")
     step("tag_names", max_absent=options.max_absent, last_tag=loaded.rows["tags"])
-    loaded.rows["tag_sets"] = counting.tag_sets(warehouse, options.max_tags)
+    loaded.rows["tag_sets"] = counting.tag_sets(warehouse, largest)
     steps.end(loaded.rows["tag_sets"])
 
 
