@@ -92,9 +92,7 @@ def tables() -> tuple[pl.DataFrame, pl.DataFrame]:
     )
     images = pl.DataFrame({"n": numbers})
     tags = pl.concat(
-        images.filter(pl.col("n") % size < carried).select(
-            image_id="n", tag=pl.lit(f"tag {size}")
-        )
+        images.filter(pl.col("n") % size < carried).select(image_id="n", tag=pl.lit(f"tag {size}"))
         for size, carried in ((3, 1), (4, 2), (5, 2), (6, 3), (7, 3), (9, 4), (11, 6))
     )
     return predictions, tags

@@ -327,7 +327,9 @@ def records(backend: Backend, run_id: int | None) -> list[dict[str, Any]]:
     if not is_made(backend):
         return []
     if run_id is not None and (not isinstance(run_id, Real) or isinstance(run_id, bool)):
-        raise QueryError(f"a run is named by its number, got {run_id!r}; `prime-sql runs` lists them")
+        raise QueryError(
+            f"there is no run {run_id!r}; give its number, as `prime-sql runs` lists it"
+        )
     # Not through Ibis: looking up the columns takes it a tenth of the time of a small search.
     table = queries.identifier((backend.current_catalog, "prime", "runs"))
     rows = "" if run_id is None else f" where run_id = {queries.literal(run_id)}"

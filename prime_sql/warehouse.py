@@ -139,10 +139,7 @@ class Warehouse:
             cursor = self.backend.raw_sql(statement)
             rows = cast("list[tuple[Any, ...]]", cursor.fetchall())
         except duckdb.Error as error:
-            short = limits.explain(error, step)
-            raise short or WarehouseError(
-                f"step {step} failed: {error}\n\nSQL of the step:\n{sql}"
-            ) from error
+            raise _refused(step, sql, error) from error
         seconds = time.perf_counter() - start
         self.seconds[step] = self.seconds.get(step, 0.0) + seconds
         if self.on_sql is not None:
@@ -154,11 +151,20 @@ class Warehouse:
     def script(self, step: str, sql: str) -> None:
         """Run the statements of a script one by one.
 
-        A database in memory gets no comments on its tables and columns, as nobody browses it: they
+        A database in memory gets no comments on its tables and columns: nobody browses it, and they
         would be most of what is run there.
+
+        Raises
+        ------
+        WarehouseError
+            When the engine refuses a statement; the message carries the step and the SQL of it.
         """
-        # The engine parses the script once, in half the time that it takes one by one.
-        for statement in self.backend.con.extract_statements(sql):
+        try:
+            # The engine parses the script once: one by one, it takes twice as long.
+            statements = self.backend.con.extract_statements(sql)
+        except duckdb.Error as error:
+            raise _refused(step, sql, error) from error
+        for statement in statements:
             text = statement.query.strip().removesuffix(";")
             if not (text.startswith("comment on ") and self._in_memory):
                 self._execute(step, text, statement)
@@ -454,6 +460,12 @@ def filled(sql: str, verbatim: dict[str, str] | None) -> str:
     for word, condition in (verbatim or {}).items():
         sql = sql.replace(word, f"({condition})")
     return sql
+
+
+def _refused(step: str, sql: str, error: duckdb.Error) -> WarehouseError:
+    return limits.explain(error, step) or WarehouseError(
+        f"step {step} failed: {error}\n\nSQL of the step:\n{sql}"
+    )
 
 
 def first_line(error: BaseException) -> str:
