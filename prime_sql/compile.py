@@ -16,7 +16,8 @@ import sqlglot
 import sqlglot.expressions as sge
 
 from prime_sql import __version__, queries
-from prime_sql.dialects import ADVICE, CLEAR, DIALECTS, KEEP, SETTINGS, flat, renamed, translated
+from prime_sql.defaults import DIALECTS
+from prime_sql.dialects import ADVICE, CLEAR, KEEP, SETTINGS, flat, renamed, translated
 from prime_sql.errors import OptionError, did_you_mean, shorten
 from prime_sql.inputs import has_subquery, parse_condition
 from prime_sql.options import LARGEST_MAX_TAGS, Options

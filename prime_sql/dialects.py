@@ -14,19 +14,6 @@ import sqlglot
 import sqlglot.expressions as sge
 from sqlglot.tokens import TokenType
 
-DIALECTS = (
-    "duckdb",
-    "postgres",
-    "spark",
-    "databricks",
-    "snowflake",
-    "bigquery",
-    "trino",
-    "redshift",
-    "clickhouse",
-    "datafusion",
-)
-
 # How a script keeps the answer of a step for others: in a temporary table where there is such.
 # PostgreSQL plans joins well only of tables whose sizes it knows; Redshift gathers them by itself.
 # Spark, Databricks and Trino have no temporary ones: where a table of that name is there already,

@@ -10,6 +10,10 @@ class PrimeSqlError(Exception):
     """Base of every error that prime_sql raises on purpose."""
 
 
+class InputWarning(UserWarning):
+    """Something in the input is odd, but the work can go on; counted in the message."""
+
+
 class OptionError(PrimeSqlError, ValueError):
     """An option is out of range, misspelt or contradicts another one."""
 
@@ -36,10 +40,6 @@ class LimitError(WarehouseError):
 
 class InstallError(PrimeSqlError, ImportError):
     """A package of an extra is not installed."""
-
-
-class InputWarning(UserWarning):
-    """Something in the input is odd, but the work can go on; counted in the message."""
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

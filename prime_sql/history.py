@@ -16,12 +16,12 @@ import pyarrow as pa
 from prime_sql import queries
 from prime_sql.answers import Relation
 from prime_sql.compare import compare, counts, load_wanted, mode_tags
+from prime_sql.defaults import RUNS
 from prime_sql.options import Options, whole_number
 from prime_sql.results import Run
 from prime_sql.stored import UNPUBLISHED, records
 from prime_sql.warehouse import OnSql, Warehouse
 
-RUNS = 10
 STATUSES = ("new", "persisting", "fixed", "undecided")
 _BARS = "▁▂▃▄▅▆▇█"
 

@@ -1,4 +1,8 @@
-"""Rows as people and programs read them: a terminal table, JSON, CSV, Markdown, or a file."""
+"""Rows as people and programs read them: a terminal table, JSON, CSV, Markdown, or a file.
+
+The command line needs the forms and the checks for its options, so Polars and rich are imported
+where they are used.
+"""
 
 from __future__ import annotations
 
@@ -16,16 +20,12 @@ from enum import StrEnum
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Self
 
-import polars as pl
-from rich import box
-from rich.cells import cell_len
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
 from prime_sql.errors import OptionError, WarehouseError
 
 if TYPE_CHECKING:
+    import polars as pl
+    from rich.console import Console
+
     from prime_sql.rank import Summary
 
 _LONGEST_CELL = 200
@@ -255,6 +255,8 @@ def _is_running(process: int) -> bool:
 
 @contextmanager
 def _writing(path: Path) -> Iterator[None]:
+    import polars as pl
+
     try:
         yield
     except OSError as error:
@@ -264,7 +266,7 @@ def _writing(path: Path) -> Iterator[None]:
 
 
 def _put(content: pl.DataFrame | str, file: IO[bytes], ending: str) -> None:
-    if isinstance(content, pl.DataFrame):
+    if not isinstance(content, str):
         if ending == ".parquet":
             content.write_parquet(file)
             return
@@ -297,6 +299,8 @@ def show_summary(summary: Summary, console: Console, *, rest: str = "") -> None:
     rest
         How all failure modes are had, where some are not shown.
     """
+    import polars as pl
+
     chosen = summary.cover.select(
         [pl.col(column).alias(name) for column, name in _COVER_COLUMNS.items()]
     )
@@ -324,6 +328,8 @@ def _count(number: int, thing: str) -> str:
 
 def show_runs(runs: pl.DataFrame, console: Console) -> None:
     """Print what tells one run from another: when, on what, thresholds, failure modes."""
+    import polars as pl
+
     from prime_sql.stored import COMPLETE  # the two modules need each other
 
     def of(column: str, key: str, dtype: type[pl.DataType]) -> pl.Expr:
@@ -358,6 +364,11 @@ def show(
     hint: str = _ALL_ROWS,
 ) -> None:
     """Print rows as a table: the first ones, and how many more there are."""
+    from rich import box
+    from rich.cells import cell_len
+    from rich.table import Table
+    from rich.text import Text
+
     table = Table(
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
@@ -468,6 +479,8 @@ def _json(value: Any) -> Any:
 
 def _flat(rows: pl.DataFrame) -> pl.DataFrame:
     """Write nested and binary columns as JSON text: CSV has no other place for them."""
+    import polars as pl
+
     nested = [
         name for name, dtype in rows.schema.items() if dtype.is_nested() or dtype == pl.Binary
     ]

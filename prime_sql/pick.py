@@ -31,8 +31,6 @@ from prime_sql.warehouse import OnSql, Warehouse, in_turn
 if TYPE_CHECKING:
     from prime_sql.results import Run
 
-LIMIT = 100
-
 _FIXED = re.compile(r"\[(\d+)\]$")  # FLOAT[512], not FLOAT[]
 _NO_TAGS = "select cast(null as varchar) as image_id, cast(null as varchar) as tag where false"
 _NO_IDS = "select cast(null as varchar) as image_id where false"

@@ -77,6 +77,7 @@ class Query:
             raise QueryError(f"{self.path.name}: {error}") from error
 
 
+@cache
 def find(name: str, plans: str | None = None) -> Query:
     """Return the query ``folder/name``, or its override in the folder `plans`.
 

@@ -16,17 +16,13 @@ import polars as pl
 
 from prime_sql import queries
 from prime_sql.answers import Relation
+from prime_sql.defaults import ORDERS, OVERLAP, TOP
 from prime_sql.errors import OptionError, did_you_mean
 from prime_sql.warehouse import OnSql, Warehouse
 
 if TYPE_CHECKING:
     from prime_sql.results import Run
     from prime_sql.stored import StoredRun
-
-# What failure modes are ranked by; ties go by class and tags.
-ORDERS = ("excess_errors", "drop", "p", "images")
-TOP = 10  # how many modes a summary shows
-OVERLAP = 0.9  # the share of images from which on a mode is a near-duplicate
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from ibis.backends import BaseBackend
 from prime_sql import append as appends
 from prime_sql import counting, inputs, limits, validate
 from prime_sql.counting import count_tag_sets
+from prime_sql.defaults import MIN_UNSEEN_IMAGES, TOLERANCE
 from prime_sql.errors import OptionError, StoredCountsError
 from prime_sql.inputs import Inputs
 from prime_sql.limits import NO_LIMITS, Limits
@@ -226,8 +227,8 @@ def search_with(
     *,
     into: Destination = None,
     record: Record,
-    min_unseen_images: int = validate.MIN_UNSEEN_IMAGES,
-    tolerance: float = validate.TOLERANCE,
+    min_unseen_images: int = MIN_UNSEEN_IMAGES,
+    tolerance: float = TOLERANCE,
     allowed: Limits = NO_LIMITS,
     append: bool = False,
     wait: float = NO_WAIT,
@@ -260,8 +261,8 @@ def _searching(
     tags: Any,
     options: Options,
     record: Record,
-    min_unseen_images: int = validate.MIN_UNSEEN_IMAGES,
-    tolerance: float = validate.TOLERANCE,
+    min_unseen_images: int = MIN_UNSEEN_IMAGES,
+    tolerance: float = TOLERANCE,
 ) -> Work:
     """Return the work of a search, which returns the run_id."""
     if options.check is not None:
@@ -456,11 +457,15 @@ def _count(options: Options, loaded: Inputs, warehouse: Warehouse, steps: Steps)
     loaded.rows["rare_tags"] = step("rare_tags", min_tag_images=options.tag_images)
     warehouse.drop("class_tags")
 
+    largest = 1  # To plan the joins of larger sets takes longer than a small search.
+
     def on_size(size: int, count: int | None) -> None:
+        nonlocal largest
         if count is None:
             steps.start("tag sets", size)
         else:
             steps.end(count)
+            largest = size if count else largest
 
     count_tag_sets(
         warehouse,
@@ -473,7 +478,7 @@ def _count(options: Options, loaded: Inputs, warehouse: Warehouse, steps: Steps)
 
     steps.start("accuracies")
     step("tag_names", max_absent=options.max_absent, last_tag=loaded.rows["tags"])
-    loaded.rows["tag_sets"] = counting.tag_sets(warehouse, options.max_tags)
+    loaded.rows["tag_sets"] = counting.tag_sets(warehouse, largest)
     steps.end(loaded.rows["tag_sets"])
 
 

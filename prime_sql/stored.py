@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from datetime import datetime
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -329,19 +330,24 @@ def records(backend: Backend, run_id: int | None) -> list[dict[str, Any]]:
 
 
 def _records(backend: Backend, run_id: int | None) -> list[dict[str, Any]]:
-    table = stored_table(backend, "runs").order_by("run_id")
-    if run_id is not None:
-        table = table.filter(table.run_id == run_id)
-    if "job" not in table.columns:  # the next run that is stored adds it
-        table = table.mutate(job=ibis.null("string"))
-    try:
-        # Ibis would import pandas on the way to rows, which takes longer than many a search.
-        found = backend.raw_sql(str(backend.compile(table.select(*RUN_SCHEMA)))).fetchall()
-        return [dict(zip(RUN_SCHEMA, row, strict=True)) for row in found]
-    except (duckdb.Error, ibis.common.exceptions.IbisError) as error:
+    if run_id is not None and (not isinstance(run_id, Real) or isinstance(run_id, bool)):
+        raise QueryError(
+            f"there is no run {run_id!r}; give its number, as `prime-sql runs` lists it"
+        )
+    # Not through Ibis: looking up the columns takes it a tenth of the time of a small search.
+    table = queries.identifier((backend.current_catalog, "prime", "runs"))
+    rows = "" if run_id is None else f" where run_id = {queries.literal(run_id)}"
+    cursor = backend.raw_sql(f"select * from {table}{rows} order by run_id")
+    columns = [column[0] for column in cursor.description]
+    found = [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
+    lacking = [name for name in RUN_SCHEMA if name not in columns and name != "job"]
+    if lacking:
         raise WarehouseError(
-            f"schema prime was not made by this version of prime_sql: {first_line(error)}"
-        ) from error
+            "schema prime was not made by this version of prime_sql: the table runs has no column "
+            f"{lacking[0]!r}"
+        )
+    # A run of an earlier version may have no job; the next one that is stored adds the column.
+    return [{name: row.get(name) for name in RUN_SCHEMA} for row in found]
 
 
 _THRESHOLDS = ("min_images", "min_drop", "necessity")

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from prime_sql import inputs, queries
 from prime_sql.answers import Relation
+from prime_sql.defaults import MIN_UNSEEN_IMAGES, TOLERANCE
 from prime_sql.errors import OptionError, shorten
 from prime_sql.options import Options, finite_number, whole_number
 from prime_sql.schema import remove_leftovers
@@ -24,9 +25,6 @@ from prime_sql.warehouse import Database, OnSql, Warehouse, stored_table
 
 if TYPE_CHECKING:
     from prime_sql.results import Run
-
-MIN_UNSEEN_IMAGES = 10
-TOLERANCE = 0.05
 
 _LONGEST_CONDITION = 60  # characters
 

@@ -19,7 +19,7 @@ from polars.testing import assert_frame_equal
 from sqlglot.tokens import TokenType
 
 import prime_sql as ps
-from prime_sql.dialects import DIALECTS
+from prime_sql.defaults import DIALECTS
 from tests import data
 from tests.test_cli import fail, succeed
 from tests.test_search import options as some_options

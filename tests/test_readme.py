@@ -4,6 +4,7 @@
 """
 
 import doctest
+import importlib
 import os
 import re
 import subprocess
@@ -93,7 +94,7 @@ def test_python_examples(folder, monkeypatch):
 
 
 def test_docstring_examples():
-    module = sys.modules["prime_sql.search"]
+    module = importlib.import_module("prime_sql.search")
     result = doctest.testmod(module)
     assert (result.attempted > 0, result.failed) == (True, 0)
 

@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from polars.testing import assert_frame_equal
 
 import prime_sql as ps
+from prime_sql.warehouse import Warehouse
 from tests.test_search import frames, options, tables
 
 DESIGN = {  # the columns of DESIGN section 3
@@ -122,16 +123,45 @@ def test_relations_join_with_ibis_and_with_each_other(run):
     assert run.failure_mode_images.table.semi_join(top, "mode_id").count().to_pyarrow().as_py() == 8
 
 
-def test_every_table_and_column_carries_a_comment(run):
+@pytest.mark.parametrize("listens", [False, True])
+def test_a_script_that_fails_names_its_step_and_the_statement(listens):
+    seen = []
+    warehouse = Warehouse(ibis.duckdb.connect(), seen.append if listens else None)
+    script = "create table a (x integer);\n\ninsert into a values (1), (2);\ninsert into b select 1"
+    with pytest.raises(ps.WarehouseError) as caught:
+        warehouse.script("publish", script + ";\ndrop table a")
+    assert str(caught.value).startswith("step publish failed: Catalog Error: Table with name b")
+    assert str(caught.value).endswith("\n\nSQL of the step:\ninsert into b select 1")
+    assert warehouse.execute("count", "select count(*) from a") == [(2,)]
+    if listens:
+        assert [(each.step, each.sql, each.rows) for each in seen[:-1]] == [
+            ("publish", "create table a (x integer)", None),
+            ("publish", "insert into a values (1), (2)", 2),
+        ]
+    with pytest.raises(ps.WarehouseError, match=r"step publish failed: Parser(.|\n)*selec 1"):
+        warehouse.script("publish", "create table c (x integer); selec 1")
+
+
+def comments(run):
     tables = run.backend.raw_sql(
         "select table_name, comment from duckdb_tables() where schema_name = 'prime' union all "
         "select view_name, comment from duckdb_views() where schema_name = 'prime'"
     ).fetchall()
-    assert {*DESIGN, "runs"} <= {name for name, _ in tables}
     columns = run.backend.raw_sql(
         "select table_name, column_name, comment from duckdb_columns() where schema_name = 'prime'"
     ).fetchall()
-    assert [row for row in [*tables, *columns] if not row[-1]] == []
+    assert {*DESIGN, "runs"} <= {name for name, _ in tables}
+    return [*tables, *columns]
+
+
+def test_every_table_and_column_carries_a_comment(example, tmp_path):
+    with ps.search(*example, into=tmp_path / "a.duckdb", **THRESHOLDS) as run:
+        assert [row for row in comments(run) if not row[-1]] == []
+
+
+def test_a_database_in_memory_has_no_comments(run):
+    """Nobody browses it, and they would be most of the statements of a small search."""
+    assert [row for row in comments(run) if row[-1]] == []
 
 
 def test_sql_means_this_run_and_prime_means_all(example, tmp_path):

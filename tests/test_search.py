@@ -2,7 +2,6 @@
 
 import math
 import random
-import sys
 
 import polars as pl
 import pytest
@@ -10,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import prime_sql as ps
+from prime_sql import counting
 from prime_sql.warehouse import Warehouse
 from tests import oracle
 
@@ -198,7 +198,7 @@ def test_bit_strings_that_are_too_long_give_way_to_rows(limit, monkeypatch):
     for plan in PLANS:
         monkeypatch.setattr(Warehouse, "plans", plan)
         if limit is not None:
-            monkeypatch.setattr(sys.modules["prime_sql.counting"], limit, 100)
+            monkeypatch.setattr(counting, limit, 100)
         statements = []
         with ps.search(
             predictions,
@@ -230,7 +230,7 @@ def test_pairs_are_counted_by_bits_and_by_rows_alike(tags_of_an_image, monkeypat
     found, by_rows = [], []
     for share in (None, -1e9, 1e9):
         if share is not None:
-            monkeypatch.setattr(sys.modules["prime_sql.counting"], "_WORD_SHARE", share)
+            monkeypatch.setattr(counting, "_WORD_SHARE", share)
         statements = []
         with ps.search(
             *frames(predictions, tags),

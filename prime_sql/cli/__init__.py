@@ -1,4 +1,8 @@
-"""The command line: thin, one function a command; exit 0 done, 1 a gate tripped, 2 bad data."""
+"""The command line: thin, one function a command; exit 0 done, 1 a gate tripped, 2 bad data.
+
+What a command needs is imported when it runs: to print the version, a help text or what is wrong
+with the options, no engine, frame or table of `rich` is loaded.
+"""
 
 from prime_sql.cli.app import app, main
 

@@ -12,21 +12,21 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
-import polars as pl
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
-from rich.progress import Progress as ProgressBar
-from rich.text import Text
 from typer.core import TyperCommand
 
 import prime_sql as ps
 from prime_sql import output
 from prime_sql.errors import InputWarning, OptionError, PrimeSqlError
 from prime_sql.output import Format
+
+if TYPE_CHECKING:
+    import polars as pl
+    from rich.console import Console
 
 app = typer.Typer(
     help="Where does this model fail, in words? Failure modes as SQL tables.",
@@ -35,15 +35,6 @@ app = typer.Typer(
     rich_markup_mode=None,  # help texts name columns in brackets; rich would swallow them
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-# Without a terminal there is no width to keep to. Nothing that a table or a message holds is
-# markup or the name of an emoji.
-out = Console(
-    highlight=False,
-    markup=False,
-    emoji=False,
-    width=None if sys.stdout and sys.stdout.isatty() else 160,
-)
-err = Console(stderr=True, highlight=False, markup=False, emoji=False)
 
 CLOSED_PIPE = 141  # as a shell says it of a program that SIGPIPE ended
 RESULTS = "Results"  # section of a command's help
@@ -112,10 +103,36 @@ class Command(TyperCommand):
                     formatter.write(f"  {line}\n")
 
 
-def say(message: str, *, label: str = "", style: str = "", console: Console = err) -> None:
-    """Print a message as it is, on one line for each of its own, control characters escaped."""
+# Nothing that a table or a message holds is markup or the name of an emoji.
+
+
+@cache
+def out() -> Console:
+    """Return standard output."""
+    from rich.console import Console
+
+    # Without a terminal there is no width to keep to.
+    width = None if sys.stdout and sys.stdout.isatty() else 160
+    return Console(highlight=False, markup=False, emoji=False, width=width)
+
+
+@cache
+def err() -> Console:
+    """Return standard error."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False, markup=False, emoji=False)
+
+
+def say(message: str, *, label: str = "", style: str = "", console: Console | None = None) -> None:
+    """Print a message as it is, on one line for each of its own, control characters escaped.
+
+    It goes to standard error where no console is given.
+    """
+    from rich.text import Text
+
     text = Text.assemble((f"{label} ", style) if label else "", output.printable_lines(message))
-    console.print(text, soft_wrap=True)
+    (console or err()).print(text, soft_wrap=True)
 
 
 def reports_errors(
@@ -182,15 +199,15 @@ def emit(
             say(f"Wrote {rows.height:,} row{'' if rows.height == 1 else 's'} to {file}.")
     table = shows_table(form, file)
     if not rows.height and (table or not quiet):
-        say(why_none, console=out if table else err)
+        say(why_none, console=out() if table else err())
     elif table:
-        show(rows, out)
+        show(rows, out())
     if form is not None and not table:
         # Not through rich: programs read this, and it must not be wrapped.
         sys.stdout.write(output.render(rows, form) + "\n")
 
 
-Watch = tuple[Callable[[ps.Statement], None] | None, Callable[[Any], None] | None]
+Watch: TypeAlias = "tuple[Callable[[ps.Statement], None] | None, Callable[[Any], None] | None]"
 
 
 @contextmanager
@@ -206,7 +223,7 @@ def watched(quiet: bool, verbose: bool, bar: Callable[[], Any] | None = None) ->
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", InputWarning)
-        if err.is_terminal and not quiet and not verbose:
+        if err().is_terminal and not quiet and not verbose:
             with (bar or _steps_bar)() as on_progress:
                 yield None, on_progress
         else:
@@ -223,6 +240,8 @@ def watched(quiet: bool, verbose: bool, bar: Callable[[], Any] | None = None) ->
 @contextmanager
 def _steps_bar() -> Iterator[Callable[[ps.Progress], None]]:
     """Name the step under way, and what the last one counted."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
     columns = (
         BarColumn(bar_width=16),
         MofNCompleteColumn(),
@@ -231,7 +250,7 @@ def _steps_bar() -> Iterator[Callable[[ps.Progress], None]]:
     )
     counted = ""
     # It goes when the work is done: the result is what stays.
-    with ProgressBar(*columns, console=err, transient=True) as bar:
+    with Progress(*columns, console=err(), transient=True) as bar:
         task = bar.add_task("inputs", total=None)
 
         def on_progress(progress: ps.Progress) -> None:

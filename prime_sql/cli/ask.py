@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import polars as pl
 import typer
 
 import prime_sql as ps
-from prime_sql import output, queries
+from prime_sql import output
 from prime_sql.cli.app import (
     Command,
     Db,
@@ -22,7 +21,9 @@ from prime_sql.cli.app import (
     say,
 )
 from prime_sql.errors import OptionError, QueryError
-from prime_sql.sources import describe
+
+if TYPE_CHECKING:
+    import polars as pl
 
 
 @app.command(
@@ -121,9 +122,11 @@ def runs(
     if not prune:
         if keep is not None or dry_run:
             raise OptionError("--keep and --dry-run are about --prune: give it, too")
+        from prime_sql.sources import describe
+
         rows = ps.runs(db)
         if job is not None:
-            rows = rows.filter(pl.col("job") == job)
+            rows = rows.filter(rows["job"] == job)
         of = "" if job is None else f" of job {job}"
         why_none = f"{describe(db)} holds no run{of}."
         emit(rows, format_, output_, show=output.show_runs, why_none=why_none)
@@ -200,6 +203,10 @@ def query(
 
 
 def _questions() -> pl.DataFrame:
+    import polars as pl
+
+    from prime_sql import queries
+
     found = queries.questions()
     return pl.DataFrame(
         {

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import polars as pl
 import typer
-from rich.console import Console
 
 import prime_sql as ps
 from prime_sql import output
@@ -22,6 +20,10 @@ from prime_sql.cli.app import (
     reports_errors,
     say,
 )
+
+if TYPE_CHECKING:
+    import polars as pl
+    from rich.console import Console
 
 # The columns of the terminal tables.
 _CHANCE = {
@@ -90,6 +92,8 @@ def chance(
 
 
 def _show_chance(rows: pl.DataFrame, console: Console) -> None:
+    import polars as pl
+
     unknown = [name for name in _CHANCE if rows[name].is_null().all()]
     chosen = rows.drop(unknown).select(
         [pl.col(column).alias(name) for column, name in _CHANCE.items() if column not in unknown]
@@ -140,5 +144,5 @@ def successes(
 
 
 def _show_successes(rows: pl.DataFrame, console: Console) -> None:
-    chosen = rows.select([pl.col(column).alias(name) for column, name in _SUCCESS.items()])
+    chosen = rows.select([rows[column].alias(name) for column, name in _SUCCESS.items()])
     output.show(chosen, console, percent=("accuracy", "class\naccuracy", "gain"))

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from contextlib import ExitStack, nullcontext
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import polars as pl
 import typer
-from rich.console import Console
 
 import prime_sql as ps
 from prime_sql import output
@@ -24,7 +22,10 @@ from prime_sql.cli.app import (
     reports_errors,
     watched,
 )
-from prime_sql.history import STATUSES
+
+if TYPE_CHECKING:
+    import polars as pl
+    from rich.console import Console
 
 
 @app.command(
@@ -64,6 +65,10 @@ def compare(
 
 def show(changes: pl.DataFrame, console: Console) -> None:
     """Print what a reader compares at a glance, under how many there are of each status."""
+    import polars as pl
+
+    from prime_sql.history import STATUSES
+
     counts = dict(changes["status"].value_counts().iter_rows())
     title = ", ".join(f"{counts.get(status, 0):,} {status}" for status in STATUSES)
     points = [

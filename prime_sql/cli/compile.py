@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+import prime_sql as ps
 from prime_sql.cli.app import Command, app, reports_errors
 from prime_sql.cli.definition import (
     Error,
@@ -26,8 +27,7 @@ from prime_sql.cli.definition import (
     Where,
     numbers,
 )
-from prime_sql.compile import compile as compile_search
-from prime_sql.dialects import DIALECTS
+from prime_sql.defaults import DIALECTS
 from prime_sql.options import Options
 
 
@@ -95,4 +95,4 @@ def compile(
         if name in Options.__dataclass_fields__
     }
     given["necessity"] = numbers(necessity)
-    sys.stdout.write(compile_search(predictions, tags, dialect=dialect, script=script, **given))
+    sys.stdout.write(ps.compile(predictions, tags, dialect=dialect, script=script, **given))

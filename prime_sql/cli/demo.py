@@ -5,15 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import polars as pl
 import typer
 
-from prime_sql import demo as emoji
-from prime_sql import rank
 from prime_sql.cli.app import Command, Quiet, Verbose, app, out, reports_errors, say, watched
 from prime_sql.cli.top import Top
 from prime_sql.cli.top import show as show_summary
 from prime_sql.cli.vision import watched_images
+from prime_sql.defaults import TOP
 
 
 @app.command(cls=Command)
@@ -35,7 +33,7 @@ def demo(
             show_default=False,
         ),
     ] = None,
-    top: Top = rank.TOP,
+    top: Top = TOP,
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
@@ -43,6 +41,9 @@ def demo(
 
     Without --images it needs no network and no GPU.
     """
+    from prime_sql import demo as emoji
+    from prime_sql import rank
+
     db = db or Path("demo-images.duckdb" if images else "demo.duckdb")
     if images:
 
@@ -57,9 +58,9 @@ def demo(
         run = make(db, on_sql=on_sql, on_progress=on_progress)
     with run:
         summary = rank.summarize(run, top)
-        total, errors = run.classes.to_polars().select(pl.col("images", "errors").sum()).row(0)
+        total, errors = run.classes.to_polars().select("images", "errors").sum().row(0)
     if not quiet:
-        say(emoji.introduction(total, errors), console=out)
+        say(emoji.introduction(total, errors), console=out())
     show_summary(summary, run, None)
     if not quiet:
-        say(emoji.next_commands(db, summary, images=images), console=out)
+        say(emoji.next_commands(db, summary, images=images), console=out())

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import polars as pl
 import typer
-from rich.console import Console
 
 import prime_sql as ps
 from prime_sql import output
@@ -26,6 +24,10 @@ from prime_sql.cli.app import (
 )
 from prime_sql.errors import OptionError
 from prime_sql.output import Format
+
+if TYPE_CHECKING:
+    import polars as pl
+    from rich.console import Console
 
 # Headings of the parts, in the order in which they are printed.
 _PARTS = {
@@ -95,14 +97,16 @@ def _as_json(parts: dict[str, pl.DataFrame]) -> str:
 
 
 def _show(parts: dict[str, pl.DataFrame]) -> None:
+    import polars as pl
+
     mode = parts["mode"].row(0, named=True)
-    say(f"{mode['class_name']}: {mode['tags']} ({mode['mode_id']})", console=out)
+    say(f"{mode['class_name']}: {mode['tags']} ({mode['mode_id']})", console=out())
     say(
         f"{mode['errors']:,} of {mode['images']:,} images are errors, accuracy "
         f"{mode['accuracy']:.1%}; in the class {mode['class_accuracy']:.1%}.",
-        console=out,
+        console=out(),
     )
-    say("", console=out)
+    say("", console=out())
     for name, title in _PARTS.items():
         rows = parts[name].rename({key: to for key, to in _NAMES.items() if key in parts[name]})
         if name == "subsets":
@@ -127,7 +131,7 @@ def _show(parts: dict[str, pl.DataFrame]) -> None:
         ]
         if "label" in rows.columns and name == "wrong_predictions":
             title = "What its errors are"  # the class is the prediction
-        output.show(rows.select(shown), out, title=title, percent=_PERCENT, most=rows.height)
+        output.show(rows.select(shown), out(), title=title, percent=_PERCENT, most=rows.height)
 
 
 @app.command(
@@ -183,6 +187,8 @@ def _numbers(name: str, text: str | None, kind: type[int] | type[float]) -> Any:
 
 def _show_cells(cells: pl.DataFrame, console: Console) -> None:
     """Print the grid without the columns that have nothing to say: larger sets, unseen data."""
+    import polars as pl
+
     sizes = {f"modes_{size}": size for size in range(1, 7)}
     largest = max([1, *(size for name, size in sizes.items() if cells[name].sum())])
     chosen = [

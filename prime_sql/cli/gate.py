@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 import prime_sql as ps
-from prime_sql import gates, output
+from prime_sql import output
 from prime_sql.cli.app import Command, Db, Quiet, RunOption, app, reports_errors, say
 from prime_sql.errors import OptionError
+
+if TYPE_CHECKING:
+    from prime_sql.gates import Gate, Outcome
 
 GATES = "Gates"  # section of a command's help
 
@@ -54,12 +57,14 @@ Summary = Annotated[
 class Asked:
     """The gates of a command, and where their outcomes go."""
 
-    gates: list[gates.Gate]
+    gates: list[Gate]
     junit: Path | None
     summary: Path | None
 
     def judge(self, run: ps.Run, *, quiet: bool = False) -> None:
         """Say what the gates say of a run, write it, and exit with status 1 where one tripped."""
+        from prime_sql import gates
+
         outcomes = gates.judge(run, self.gates)
         show_outcomes(outcomes, quiet=quiet)
         if self.junit is not None:
@@ -70,7 +75,7 @@ class Asked:
             raise typer.Exit(1)
 
 
-def show_outcomes(outcomes: list[gates.Outcome], *, quiet: bool) -> None:
+def show_outcomes(outcomes: list[Outcome], *, quiet: bool) -> None:
     """Print what the gates say; when quiet, not that one passed."""
     for outcome in outcomes:
         if outcome.tripped or outcome.note is not None or not quiet:
@@ -85,7 +90,11 @@ def asked(fail_on: list[str] | None, junit: Path | None, summary: Path | None) -
     for file in (junit, summary):
         if file is not None:
             output.check_place(file)
-    return Asked([gates.parse(text) for text in fail_on or []], junit, summary)
+    if not fail_on:
+        return Asked([], junit, summary)
+    from prime_sql import gates
+
+    return Asked([gates.parse(text) for text in fail_on], junit, summary)
 
 
 @app.command(

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import polars as pl
 import typer
-from rich.console import Console
 
 import prime_sql as ps
 from prime_sql import output
@@ -24,7 +22,11 @@ from prime_sql.cli.app import (
     reports_errors,
     watched,
 )
-from prime_sql.history import RUNS, STATUSES, sparkline
+from prime_sql.defaults import RUNS
+
+if TYPE_CHECKING:
+    import polars as pl
+    from rich.console import Console
 
 
 @app.command(
@@ -70,6 +72,10 @@ def history(
 
 def show(rows: pl.DataFrame, console: Console, title: str) -> None:
     """Print a line for each failure mode, under how many there are of each status."""
+    import polars as pl
+
+    from prime_sql.history import STATUSES, sparkline
+
     modes = rows.sort("place", "run_id").group_by("place", maintain_order=True)
     lines = modes.agg(
         pl.col("status", "class_name", "tags").last(),

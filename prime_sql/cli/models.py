@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-
-import polars as pl
-from rich.console import Console
+from typing import TYPE_CHECKING
 
 import prime_sql as ps
-from prime_sql import output, queries
+from prime_sql import output
 from prime_sql.errors import OptionError, did_you_mean
-from prime_sql.inputs import shorten_list
 from prime_sql.options import Options
-from prime_sql.sources import Wanted, open_source
-from prime_sql.warehouse import Database, Warehouse
+
+if TYPE_CHECKING:
+    import polars as pl
+    from rich.console import Console
 
 
 def conditions(models: str, column: str, where: str | None) -> dict[str, str]:
@@ -24,6 +23,8 @@ def conditions(models: str, column: str, where: str | None) -> dict[str, str]:
     OptionError
         When fewer than two models are named, or one twice.
     """
+    from prime_sql import queries
+
     names = [name.strip() for name in models.split(",")]
     if len(names) < 2 or not all(names) or len({*names}) < len(names):
         raise OptionError(f"models takes two or more names such as A,B, got {models!r}")
@@ -42,6 +43,10 @@ def check(models: str, column: str, predictions: str, db: Path | None) -> None:
     OptionError
         When a model does not occur.
     """
+    from prime_sql.inputs import shorten_list
+    from prime_sql.sources import Wanted, open_source
+    from prime_sql.warehouse import Database, Warehouse
+
     database = Database(db if db is not None and db.exists() else None, read_only=db is not None)
     try:
         warehouse = Warehouse(database.backend)
@@ -63,6 +68,8 @@ def check(models: str, column: str, predictions: str, db: Path | None) -> None:
 
 def of_models(runs: dict[str, ps.Run]) -> pl.DataFrame:
     """Return the comparison of two runs, or one row for each of more."""
+    import polars as pl
+
     if len(runs) == 2:
         return ps.compare(*runs.values()).to_polars()
     totals = "select sum(images) as images, sum(errors) as errors from classes"

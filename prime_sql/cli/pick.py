@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import polars as pl
 import typer
-from rich.console import Console
 
 import prime_sql as ps
 from prime_sql import output
@@ -25,7 +23,10 @@ from prime_sql.cli.app import (
     watched,
 )
 from prime_sql.errors import OptionError
-from prime_sql.pick import LIMIT
+
+if TYPE_CHECKING:
+    import polars as pl
+    from rich.console import Console
 
 COLUMNS = "Columns of the tables, where they differ from the run's"
 
@@ -77,7 +78,7 @@ def pick(
             "DuckDB file made by prime-sql images, tag and embed.",
         ),
     ],
-    limit: Annotated[int, typer.Option(help="Images at most.")] = LIMIT,
+    limit: Annotated[int, typer.Option(help="Images at most.")] = 100,
     all_: Annotated[bool, typer.Option("--all", help="Pick all images that match.")] = False,
     seen: Annotated[
         bool, typer.Option("--seen", help="Pick images that the run has already, too.")

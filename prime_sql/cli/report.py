@@ -10,12 +10,10 @@ from typing import Annotated
 import typer
 
 import prime_sql as ps
-from prime_sql import rank
 from prime_sql.cli.app import RESULTS, Command, Db, Quiet, RunOption, app, reports_errors, say
+from prime_sql.defaults import CARDS, RUNS, TOP
 from prime_sql.errors import OptionError
-from prime_sql.history import RUNS
 from prime_sql.output import write_text
-from prime_sql.report import CARDS
 
 
 class Form(StrEnum):
@@ -69,7 +67,7 @@ def report(
             min=1,
             help="How many failure modes the headline lists: those that explain most errors.",
         ),
-    ] = rank.TOP,
+    ] = TOP,
     cards: Annotated[
         int,
         typer.Option(

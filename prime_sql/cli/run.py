@@ -8,21 +8,20 @@ import sys
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from prime_sql import job as jobs
-from prime_sql import rank
 from prime_sql.cli.app import Command, Quiet, Verbose, app, out, reports_errors, say, watched
 from prime_sql.cli.definition import COLUMNS
 from prime_sql.cli.gate import show_outcomes
 from prime_sql.cli.top import show as show_summary
 from prime_sql.errors import OptionError
-from prime_sql.job import draft
-from prime_sql.job.schema import is_schema, shipped
 from prime_sql.output import Files
-from prime_sql.results import Run
+
+if TYPE_CHECKING:
+    from prime_sql import Run
+    from prime_sql.job import Finished, Job
 
 PUBLISHED = "the outputs are published."
 
@@ -52,6 +51,8 @@ def run(
     end. Paths in it are relative to its folder; ${NAME} is an environment variable, whose value is
     neither printed nor stored.
     """
+    from prime_sql import job as jobs
+
     job = jobs.read(file)
     if check:
         if not quiet:
@@ -68,7 +69,7 @@ def run(
 
 
 @partial(reports_errors, interrupted=PUBLISHED)
-def _report(job: jobs.Job, finished: jobs.Finished, file: Path, quiet: bool) -> None:
+def _report(job: Job, finished: Finished, file: Path, quiet: bool) -> None:
     """Print what a job did, and exit with 1 where a gate trips."""
     # First, and to standard error: nobody may read the table.
     show_outcomes(finished.outcomes, quiet=quiet)
@@ -90,16 +91,18 @@ def _drop_output() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _print(job: jobs.Job, finished: jobs.Finished, found: Run, file: Path, quiet: bool) -> None:
+def _print(job: Job, finished: Finished, found: Run, file: Path, quiet: bool) -> None:
+    from prime_sql import rank
+
     modes = found.row_counts["failure_modes"]
     if not modes:
-        say(f"No failure modes. {found.note or ''}".strip(), console=out)
+        say(f"No failure modes. {found.note or ''}".strip(), console=out())
     else:
         # A path that a variable hides is not one to copy.
         db = None if "${" in job.shown.db else str(file.parent / job.shown.db)
-        show_summary(rank.summarize(found, rank.TOP), found, db)
+        show_summary(rank.summarize(found), found, db)
     if found.validation is not None and modes:
-        say(found.validation.sentence(), console=out)
+        say(found.validation.sentence(), console=out())
     if not quiet:
         say(f"Run {found.run_id} of job {job.name} is in {job.shown.db}.")
         if finished.published:
@@ -151,10 +154,15 @@ def init(
     TOML by one.
     """
     if schema:
+        from prime_sql.job.schema import shipped
+
         sys.stdout.write(shipped())
         return
     if predictions is None or tags is None:
         raise OptionError("give PREDICTIONS and TAGS, or --schema")
+    from prime_sql.job import draft
+    from prime_sql.job.schema import is_schema, shipped
+
     folder = output.absolute().parent
     schema_file = folder / draft.SCHEMA
     if output.exists() and not force:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 import prime_sql as ps
-from prime_sql import output, rank
+from prime_sql import output
 from prime_sql.cli.app import (
     RESULTS,
     Command,
@@ -50,9 +50,9 @@ from prime_sql.cli.models import check as check_models
 from prime_sql.cli.models import conditions, of_models, show_models
 from prime_sql.cli.top import Top
 from prime_sql.cli.top import show as show_summary
+from prime_sql.defaults import TOP
 from prime_sql.errors import OptionError
 from prime_sql.options import METHODS, Options
-from prime_sql.sources import describe
 
 # Sections of the help.
 UNSEEN = "Unseen data"
@@ -276,7 +276,7 @@ def search(
     fail_on: FailOn = None,
     junit: Junit = None,
     summary: Summary = None,
-    top: Top = rank.TOP,
+    top: Top = TOP,
     format_: FormatOption = None,
     output_: OutputOption = None,
     quiet: Quiet = False,
@@ -376,6 +376,9 @@ def search(
                         **given,
                     )
                 )
+        from prime_sql import rank
+        from prime_sql.sources import describe
+
         modes = run.failure_modes.to_polars()
         why_none = f"No failure modes. {run.note or ''}".strip()
         short = modes.height > 0 and shows_table(format_, output_)
@@ -388,7 +391,7 @@ def search(
             count = run.missed().to_polars().height
             say(f"The greedy search missed {count:,} of {modes.height + count:,} failure modes.")
         if run.validation is not None and modes.height and shows_table(format_, output_):
-            say(run.validation.sentence(), console=out)
+            say(run.validation.sentence(), console=out())
         if place is not None and not quiet:
             say(f"Run {run.run_id} is in {describe(place)}.")
         wanted.judge(run, quiet=quiet)

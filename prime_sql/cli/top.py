@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import shlex
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 import prime_sql as ps
-from prime_sql import output, rank
+from prime_sql import output
 from prime_sql.cli.app import (
     RESULTS,
     Command,
@@ -24,12 +24,15 @@ from prime_sql.cli.app import (
     say,
     shows_table,
 )
+from prime_sql.defaults import ORDERS, OVERLAP, TOP
 from prime_sql.errors import OptionError
-from prime_sql.sources import describe
+
+if TYPE_CHECKING:
+    from prime_sql.rank import Summary
 
 
 class By(StrEnum):
-    """What failure modes are ranked by: `rank.ORDERS`, held together by a test."""
+    """What failure modes are ranked by: `defaults.ORDERS`, held together by a test."""
 
     excess_errors = "excess_errors"
     drop = "drop"
@@ -61,19 +64,19 @@ Top = Annotated[
 @reports_errors
 def top(
     db: Db,
-    top_: Top = rank.TOP,
+    top_: Top = TOP,
     by: Annotated[
         By,
         typer.Option(
             help="What makes a failure mode better: of two that explain as many errors it comes "
             "first, and its near-duplicates are hidden."
         ),
-    ] = By(rank.ORDERS[0]),  # a constant
+    ] = By(ORDERS[0]),  # a constant
     overlap: Annotated[
         float | None,
         typer.Option(
             help=f"Hide a mode that has so much of its images in common with a better one of its "
-            f"class; {rank.OVERLAP:g} if left out.",
+            f"class; {OVERLAP:g} if left out.",
             show_default=False,
         ),
     ] = None,
@@ -90,7 +93,10 @@ def top(
         output.check_file(output_)
     if all_ and overlap is not None:
         raise OptionError("--all and --overlap exclude each other")
-    hides = None if all_ else rank.OVERLAP if overlap is None else overlap
+    hides = None if all_ else OVERLAP if overlap is None else overlap
+    from prime_sql import rank
+    from prime_sql.sources import describe
+
     with ps.open_run(db, run) as opened:
         summary = rank.summarize(opened, top_, by.value, hides)
         table = shows_table(format_, output_)
@@ -100,13 +106,13 @@ def top(
             show(summary, opened, describe(db))
 
 
-def show(summary: rank.Summary, run: ps.Run, db: str | None, *, form: str = "") -> None:
+def show(summary: Summary, run: ps.Run, db: str | None, *, form: str = "") -> None:
     """Print a summary, or why there is none, and how to have all failure modes."""
     if not summary.modes:
-        say(why_none(run), console=out)
+        say(why_none(run), console=out())
         return
     stored = f'prime-sql sql {shlex.quote(str(db))} "from failure_modes"' if db else ""
-    output.show_summary(summary, out, rest=", or ".join(filter(None, (form, stored))))
+    output.show_summary(summary, out(), rest=", or ".join(filter(None, (form, stored))))
 
 
 def why_none(run: ps.Run) -> str:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import polars as pl
 import typer
-from rich.console import Console
 
 import prime_sql as ps
 from prime_sql import output
@@ -27,7 +25,11 @@ from prime_sql.cli.app import (
     shows_table,
     watched,
 )
-from prime_sql.validate import MIN_UNSEEN_IMAGES, TOLERANCE
+from prime_sql.defaults import MIN_UNSEEN_IMAGES, TOLERANCE
+
+if TYPE_CHECKING:
+    import polars as pl
+    from rich.console import Console
 
 COLUMNS = "Columns of the unseen tables, where they differ from the run's"
 
@@ -133,9 +135,9 @@ def validate(
         why_none = f"Run {opened.run_id} has no failure modes. {opened.note or ''}".strip()
         emit(modes, format_, output_, show=_show, why_none=why_none, quiet=quiet)
         if modes.height and shows_table(format_, output_):
-            say(validation.sentence(), console=out)
+            say(validation.sentence(), console=out())
 
 
 def _show(modes: pl.DataFrame, console: Console) -> None:
-    chosen = modes.select([pl.col(column).alias(name) for column, name in _COLUMNS.items()])
+    chosen = modes.select([modes[column].alias(name) for column, name in _COLUMNS.items()])
     output.show(chosen, console, percent=("drop", "unseen\naccuracy", "unseen\ndrop"))

@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as ProgressBar
 
 from prime_sql.cli.app import (
     RESULTS,
@@ -283,12 +281,12 @@ def embed(
     verbose: Verbose = False,
 ) -> None:
     """Turn images (or texts) into embeddings, with any model of open_clip."""
-    from prime_sql import vision
-
     if model is None:
         raise OptionError("name a model with --model, such as ViT-B-32")
     _check_texts(context, texts)
     size = _batch_size(batch_size)
+    from prime_sql import vision
+
     _load(images, db, threads, quiet, verbose)
     with watched_images(quiet, verbose) as (on_sql, on_images):
         if texts is not None:
@@ -460,8 +458,6 @@ def tag(
     verbose: Verbose = False,
 ) -> None:
     """Turn images into tags: with a CLIP model, with RAM, from captions, or from a table."""
-    from prime_sql import vision
-
     _check_options(context, tagger, images)
     own: dict[str, Any]
     if tagger is Tagger.clip:
@@ -479,6 +475,8 @@ def tag(
         "batch_size": _batch_size(batch_size),
         "threads": threads,
     }
+    from prime_sql import vision
+
     _load(images, db, threads, quiet, verbose)
     with watched_images(quiet, verbose) as (on_sql, on_images):
         every["on_sql"] = on_sql
@@ -605,10 +603,10 @@ def predict(
     verbose: Verbose = False,
 ) -> None:
     """Turn images into predictions, with any classifier."""
-    from prime_sql import vision
-
     size = _batch_size(batch_size)
     channels = {"mean": _channels(mean, "--mean"), "std": _channels(std, "--std")}
+    from prime_sql import vision
+
     _load(images, db, threads, quiet, verbose)
     with watched_images(quiet, verbose) as (on_sql, on_images):
         done = vision.predict(
@@ -731,6 +729,14 @@ def watched_images(quiet: bool, verbose: bool) -> Iterator[Watch]:
 @contextmanager
 def _images_bar() -> Iterator[Callable[[Any], None]]:
     """Show how many images are done, how many a second, and how long it will take."""
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
     columns = (
         TextColumn("{task.description}"),
         BarColumn(bar_width=16),
@@ -738,7 +744,7 @@ def _images_bar() -> Iterator[Callable[[Any], None]]:
         TextColumn("{task.fields[rate]}"),
         TimeRemainingColumn(),
     )
-    with ProgressBar(*columns, console=err, transient=True) as bar:
+    with Progress(*columns, console=err(), transient=True) as bar:
         task = bar.add_task("loading", total=None, rate="")
 
         def on_images(progress: Any) -> None:

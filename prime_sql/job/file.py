@@ -16,13 +16,10 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from prime_sql import rank
+from prime_sql.defaults import CARDS, MIN_UNSEEN_IMAGES, RUNS, TOLERANCE, TOP
 from prime_sql.errors import OptionError, PrimeSqlError, did_you_mean, shorten
-from prime_sql.history import RUNS
 from prime_sql.job.environment import Environment
 from prime_sql.options import METHODS, Options
-from prime_sql.report import CARDS
-from prime_sql.validate import MIN_UNSEEN_IMAGES, TOLERANCE
 from prime_sql.warehouse import NO_WAIT, first_line
 
 Section = TypeVar("Section")
@@ -176,7 +173,7 @@ class Output:
     params: dict[str, Parameter] = field(default_factory=dict)
     sql: str | None = None
     sql_file: str | None = None
-    top: int = rank.TOP
+    top: int = TOP
     cards: int = CARDS
     thumbnails: bool = True
     runs: int = RUNS

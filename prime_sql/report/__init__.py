@@ -1,6 +1,6 @@
 """What people look at: a run as typed report data, and as HTML, JSON and text."""
 
-from prime_sql.report.collection import CARDS, collect
+from prime_sql.report.collection import collect
 from prime_sql.report.data import Report
 
-__all__ = ["CARDS", "Report", "collect"]
+__all__ = ["Report", "collect"]

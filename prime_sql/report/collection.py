@@ -15,6 +15,7 @@ import ibis
 import polars as pl
 
 from prime_sql import __version__, history, queries, rank
+from prime_sql.defaults import CARDS, OVERLAP, RUNS, TOP
 from prime_sql.explain import table_of_images, table_of_pictures, told_by
 from prime_sql.options import LARGEST_MAX_TAGS, whole_number
 from prime_sql.report.data import (
@@ -41,7 +42,6 @@ from prime_sql.warehouse import OnSql, Warehouse, catalog_of
 if TYPE_CHECKING:
     from prime_sql.results import Run
 
-CARDS = 50  # failure modes with a card of their own
 HARD, EASY = 6, 3  # example images on a card
 
 _NAMES = 5  # of what errors are taken for, on a card
@@ -50,10 +50,10 @@ _NAMES = 5  # of what errors are taken for, on a card
 def collect(
     run: Run,
     *,
-    top: int = rank.TOP,
+    top: int = TOP,
     cards: int = CARDS,
     thumbnails: bool = True,
-    runs: int = history.RUNS,
+    runs: int = RUNS,
     on_sql: OnSql | None = None,
 ) -> Report:
     """Collect the report of `run`; see `Run.report`."""
@@ -77,7 +77,7 @@ def collect(
 
     try:
         keep("rank/mode_images", schema=warehouse.schema)
-        keep("rank/families", overlap=rank.OVERLAP)
+        keep("rank/families", overlap=OVERLAP)
         warehouse.create_from("cover", ibis.memtable(summary.cover))
         modes = read("modes", validated=validation is not None)
         mode_tags = read("mode_tags")

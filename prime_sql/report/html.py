@@ -16,8 +16,8 @@ from itertools import islice
 import jinja2
 from markupsafe import Markup
 
+from prime_sql.defaults import CARDS
 from prime_sql.report import plots
-from prime_sql.report.collection import CARDS
 from prime_sql.report.data import Card, Change, Example, Report
 from prime_sql.report.text import changes_of, day, definition, result, searched, since
 

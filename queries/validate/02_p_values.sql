@@ -22,7 +22,24 @@ numbers as (
 {% endfor %}
 ),
 
--- ln of the binomial coefficients, but for those factors that all terms have in common.
+-- What log_factorial takes for a number: 8 more.
+raised as (
+    select
+        class_images,
+        class_errors,
+        images,
+        errors,
+        tag_sets,
+        terms,
+        cast(class_images as double) + 8 as m_class_images,
+        cast(class_errors as double) + 8 as m_class_errors,
+        cast(class_images - class_errors as double) + 8 as m_class_right,
+        cast(images as double) + 8 as m_images,
+        cast(class_images - images as double) + 8 as m_others
+    from tested
+),
+
+-- ln of the binomial coefficients: the factors that all terms have in common.
 common as (
     select
         class_images,
@@ -31,12 +48,12 @@ common as (
         errors,
         tag_sets,
         terms,
-        {{ log_factorial('class_errors') }}
-            + {{ log_factorial('(class_images - class_errors)') }}
-            + {{ log_factorial('images') }}
-            + {{ log_factorial('(class_images - images)') }}
-            - {{ log_factorial('class_images') }} as log_common
-    from tested
+        {{ log_factorial('m_class_errors') }}
+            + {{ log_factorial('m_class_right') }}
+            + {{ log_factorial('m_images') }}
+            + {{ log_factorial('m_others') }}
+            - {{ log_factorial('m_class_images') }} as log_common
+    from raised
 ),
 
 summands as (
@@ -47,7 +64,11 @@ summands as (
         t.errors as errors,
         t.tag_sets as tag_sets,
         t.log_common as log_common,
-        t.errors + n.number as chance_errors
+        cast(t.errors + n.number as double) + 8 as m_errors,
+        cast(t.class_errors - t.errors - n.number as double) + 8 as m_other_errors,
+        cast(t.images - t.errors - n.number as double) + 8 as m_right,
+        cast(t.class_images - t.class_errors - t.images + t.errors + n.number as double) + 8
+            as m_other_right
     from common as t
     inner join numbers as n on n.number < t.terms
     where
@@ -63,10 +84,10 @@ select
     tag_sets,
     least(1.0, sum(exp(
         log_common
-        - {{ log_factorial('chance_errors') }}
-        - {{ log_factorial('(class_errors - chance_errors)') }}
-        - {{ log_factorial('(images - chance_errors)') }}
-        - {{ log_factorial('(class_images - class_errors - images + chance_errors)') }}
+        - {{ log_factorial('m_errors') }}
+        - {{ log_factorial('m_other_errors') }}
+        - {{ log_factorial('m_right') }}
+        - {{ log_factorial('m_other_right') }}
     ))) as p_value
 from summands
 group by class_images, class_errors, images, errors, tag_sets
