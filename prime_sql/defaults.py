@@ -27,3 +27,5 @@ DIALECTS = (
     "clickhouse",
     "datafusion",
 )
+
+NO_WAIT = 0.0  # seconds for a file that another process has open

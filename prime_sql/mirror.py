@@ -18,13 +18,13 @@ import pyarrow as pa
 from ibis.backends import BaseBackend
 
 from prime_sql import queries
+from prime_sql.defaults import NO_WAIT
 from prime_sql.errors import InputWarning, OptionError, WarehouseError, did_you_mean
 from prime_sql.options import LARGEST_MAX_TAGS, finite_number
 from prime_sql.remote import RemoteWarehouse, check_engine
 from prime_sql.schema import TABLES, last_number, leftovers, listed, make
 from prime_sql.sources import describe
 from prime_sql.warehouse import (
-    NO_WAIT,
     Database,
     Destination,
     OnSql,

@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 
 from prime_sql import queries
+from prime_sql.defaults import NO_WAIT
 from prime_sql.errors import QueryError, WarehouseError, did_you_mean
 from prime_sql.history import series
 from prime_sql.mirror import Mirror, open_database
@@ -16,7 +17,7 @@ from prime_sql.options import whole_number
 from prime_sql.results import Place
 from prime_sql.schema import TABLES, remove_leftovers
 from prime_sql.stored import RUN_SCHEMA, UNPUBLISHED, records
-from prime_sql.warehouse import NO_WAIT, Database, OnSql, Warehouse
+from prime_sql.warehouse import Database, OnSql, Warehouse
 
 
 def prune(

@@ -12,10 +12,11 @@ import polars as pl
 from ibis.backends import BaseBackend
 
 from prime_sql.answers import Relation, answer
+from prime_sql.defaults import NO_WAIT
 from prime_sql.errors import QueryError
 from prime_sql.mirror import SCHEMA, Mirror, open_database
 from prime_sql.stored import RELATIONS, RUN_SCHEMA, UNPUBLISHED, StoredRun, records
-from prime_sql.warehouse import NO_WAIT, OnSql
+from prime_sql.warehouse import OnSql
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

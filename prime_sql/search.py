@@ -18,7 +18,7 @@ from ibis.backends import BaseBackend
 from prime_sql import append as appends
 from prime_sql import counting, inputs, limits, validate
 from prime_sql.counting import count_tag_sets
-from prime_sql.defaults import MIN_UNSEEN_IMAGES, TOLERANCE
+from prime_sql.defaults import MIN_UNSEEN_IMAGES, NO_WAIT, TOLERANCE
 from prime_sql.errors import OptionError, StoredCountsError
 from prime_sql.inputs import Inputs
 from prime_sql.limits import NO_LIMITS, Limits
@@ -28,7 +28,7 @@ from prime_sql.publish import Record, publish
 from prime_sql.results import Run
 from prime_sql.schema import remove_leftovers
 from prime_sql.sources import read_twice, reading
-from prime_sql.warehouse import NO_WAIT, Database, Destination, OnSql, Warehouse
+from prime_sql.warehouse import Database, Destination, OnSql, Warehouse
 
 
 @dataclass(frozen=True)

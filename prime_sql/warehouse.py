@@ -29,7 +29,6 @@ from prime_sql.errors import PrimeSqlError, WarehouseError
 
 Destination: TypeAlias = "str | os.PathLike[str] | Backend | None"
 
-NO_WAIT = 0.0
 _AGAIN = 0.2  # seconds until a file that another process holds is tried again
 
 # DuckDB 1 writes a row group (122,880 rows) into the file before it is committed. If a process is
@@ -320,7 +319,7 @@ class Database:
     """
 
     def __init__(
-        self, into: Destination, *, read_only: bool = False, wait: float = NO_WAIT
+        self, into: Destination, *, read_only: bool = False, wait: float | None = None
     ) -> None:
         self.path: Path | None = None
         self.owned = True
@@ -357,7 +356,7 @@ class Database:
             else:
                 self.backend = connect_file(self.path, read_only=read_only, wait=wait)
 
-    def _open_or_make(self, wait: float) -> None:
+    def _open_or_make(self, wait: float | None) -> None:
         assert self.path is not None
         if self._place.exists():
             self.backend = connect_file(self.path, wait=wait)
@@ -452,12 +451,13 @@ def _usable(backend: BaseBackend) -> Backend:
     return backend
 
 
-def connect_file(path: Path, *, read_only: bool = False, wait: float = NO_WAIT) -> Backend:
+def connect_file(path: Path, *, read_only: bool = False, wait: float | None = None) -> Backend:
     """Open a DuckDB file, with one clear error where that fails.
 
-    Where another process has it open, try again for so many seconds.
+    Where another process has it open, try again for so many seconds; None where the user cannot
+    say so.
     """
-    until = time.monotonic() + wait
+    until = time.monotonic() + (wait or 0)
     while True:
         try:
             backend = ibis.duckdb.connect(path.absolute(), read_only=read_only)
@@ -536,17 +536,18 @@ def _is_held(error: duckdb.Error) -> bool:
     return "Could not set lock" in str(error) or "Conflicting lock" in str(error)
 
 
-def _cannot_open(path: Path, error: duckdb.Error, wait: float = NO_WAIT) -> PrimeSqlError:
+def _cannot_open(path: Path, error: duckdb.Error, wait: float | None = None) -> PrimeSqlError:
     text = str(error)
     if "not a valid DuckDB" in text or "in-memory database in read-only" in text:
         return _no_database(path)
     if _is_held(error):
         process = re.search(r"PID (\d+)", text)
         holder = f" (process {process[1]})" if process else ""
-        still = f" after {wait:g} s" if wait else ""
+        still, after = (" still", f" after {wait:g} s") if wait else ("", "")
+        how = "" if wait is None else " (--wait SECONDS, or wait=)"
         return WarehouseError(
-            f"{path} is{' still' if wait else ''} in use by another process{holder}{still}; wait "
-            "for it (--wait SECONDS, wait=) or close it, then try again"
+            f"{path} is{still} in use by another process{holder}{after}; wait for it{how} or close "
+            "it, then try again"
         )
     if "different configuration" in text or "attached" in text:
         return WarehouseError(

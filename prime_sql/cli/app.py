@@ -64,6 +64,14 @@ OutputOption = Annotated[
 RunOption = Annotated[
     int | None, typer.Option("--run", help="Number of the run; the latest if left out.")
 ]
+Wait = Annotated[
+    float,
+    typer.Option(
+        metavar="SECONDS",
+        help="How long to wait for a DuckDB file that another process has open.",
+        rich_help_panel=RESULTS,
+    ),
+]
 Quiet = Annotated[
     bool,
     typer.Option("--quiet", help="Print the result and errors only.", rich_help_panel=RESULTS),

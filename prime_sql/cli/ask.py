@@ -15,11 +15,13 @@ from prime_sql.cli.app import (
     FormatOption,
     OutputOption,
     RunOption,
+    Wait,
     app,
     emit,
     reports_errors,
     say,
 )
+from prime_sql.defaults import NO_WAIT
 from prime_sql.errors import OptionError, QueryError
 
 if TYPE_CHECKING:
@@ -49,13 +51,14 @@ def sql(
         ),
     ],
     run: RunOption = None,
+    wait: Wait = NO_WAIT,
     format_: FormatOption = None,
     output_: OutputOption = None,
 ) -> None:
     """Answer an SQL query over the tables of a run."""
     if output_ is not None:
         output.check_file(output_)
-    emit(ps.sql(db, _text_of(query), run), format_, output_)
+    emit(ps.sql(db, _text_of(query), run, wait=wait), format_, output_)
 
 
 def _text_of(query: str) -> str:
@@ -103,6 +106,7 @@ def runs(
             rich_help_panel=RETENTION,
         ),
     ] = None,
+    wait: Wait = NO_WAIT,
     dry_run: Annotated[
         bool,
         typer.Option(
@@ -124,7 +128,7 @@ def runs(
             raise OptionError("--keep and --dry-run are about --prune: give it, too")
         from prime_sql.sources import describe
 
-        rows = ps.runs(db)
+        rows = ps.runs(db, wait=wait)
         if job is not None:
             rows = rows.filter(rows["job"] == job)
         of = "" if job is None else f" of job {job}"
@@ -134,7 +138,7 @@ def runs(
     if keep is None:
         raise OptionError("--prune deletes: say how many runs stay, as in --keep 30")
     before = _size(db)
-    gone = ps.prune(db, keep=keep, job=job, dry_run=dry_run)
+    gone = ps.prune(db, keep=keep, job=job, dry_run=dry_run, wait=wait)
     why_none = f"Nothing to delete: no run has {keep:,} later ones that it is compared with."
     emit(gone, format_, output_, show=output.show_runs, why_none=why_none)
     if gone.height:
@@ -177,6 +181,7 @@ def query(
         typer.Option("--param", metavar="NAME=VALUE", help="A parameter; may be repeated."),
     ] = None,
     run: RunOption = None,
+    wait: Wait = NO_WAIT,
     format_: FormatOption = None,
     output_: OutputOption = None,
 ) -> None:
@@ -198,7 +203,7 @@ def query(
         if key in parameters:
             raise QueryError(f"--param gives {key!r} twice")
         parameters[key] = value
-    with ps.open_run(db, run) as opened:
+    with ps.open_run(db, run, wait=wait) as opened:
         emit(opened.query(name, **parameters).to_polars(), format_, output_)
 
 

@@ -15,11 +15,13 @@ from prime_sql.cli.app import (
     OutputOption,
     Quiet,
     RunOption,
+    Wait,
     app,
     emit,
     reports_errors,
     say,
 )
+from prime_sql.defaults import NO_WAIT
 
 if TYPE_CHECKING:
     import polars as pl
@@ -67,6 +69,7 @@ def chance(
     ] = 0,
     seed: Annotated[int, typer.Option(help="Of the shuffles.")] = 0,
     run: RunOption = None,
+    wait: Wait = NO_WAIT,
     format_: FormatOption = None,
     output_: OutputOption = None,
     quiet: Quiet = False,
@@ -78,7 +81,7 @@ def chance(
     """
     if output_ is not None:
         output.check_file(output_)
-    with ps.open_run(db, run, read_only=False) as opened:
+    with ps.open_run(db, run, read_only=False, wait=wait) as opened:
         dealt = opened.null(shuffles, seed=seed).to_polars() if shuffles else None
         rows = opened.chance().to_polars()
         emit(rows, format_, output_, show=_show_chance, why_none="No failure modes.", quiet=quiet)
@@ -129,6 +132,7 @@ def successes(
         ),
     ] = None,
     run: RunOption = None,
+    wait: Wait = NO_WAIT,
     format_: FormatOption = None,
     output_: OutputOption = None,
 ) -> None:
@@ -138,7 +142,7 @@ def successes(
     """
     if output_ is not None:
         output.check_file(output_)
-    with ps.open_run(db, run, read_only=False) as opened:
+    with ps.open_run(db, run, read_only=False, wait=wait) as opened:
         rows = opened.success_modes(min_gain).to_polars()
         emit(rows, format_, output_, show=_show_successes, why_none="No success modes.")
 

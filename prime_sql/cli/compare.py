@@ -17,11 +17,13 @@ from prime_sql.cli.app import (
     OutputOption,
     Quiet,
     Verbose,
+    Wait,
     app,
     emit,
     reports_errors,
     watched,
 )
+from prime_sql.defaults import NO_WAIT
 
 if TYPE_CHECKING:
     import polars as pl
@@ -48,6 +50,7 @@ def compare(
     ] = None,
     format_: FormatOption = None,
     output_: OutputOption = None,
+    wait: Wait = NO_WAIT,
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
@@ -55,8 +58,8 @@ def compare(
     if output_ is not None:
         output.check_file(output_)
     with ExitStack() as opened:
-        a = opened.enter_context(ps.open_run(db, run_a))
-        b = opened.enter_context(ps.open_run(other or db, run_b))
+        a = opened.enter_context(ps.open_run(db, run_a, wait=wait))
+        b = opened.enter_context(ps.open_run(other or db, run_b, wait=wait))
         with watched(quiet, verbose, bar=nullcontext) as (on_sql, _):
             changes = ps.compare(a, b, on_sql=on_sql).to_polars()
     why_none = f"Neither run {run_a} nor run {run_b} has failure modes."

@@ -16,12 +16,14 @@ from prime_sql.cli.app import (
     FormatOption,
     OutputOption,
     RunOption,
+    Wait,
     app,
     emit,
     out,
     reports_errors,
     say,
 )
+from prime_sql.defaults import NO_WAIT
 from prime_sql.errors import OptionError
 from prime_sql.output import Format
 
@@ -66,6 +68,7 @@ def explain(
         ),
     ],
     run: RunOption = None,
+    wait: Wait = NO_WAIT,
     examples: Annotated[
         int, typer.Option(help="How many wrong images, and how many right ones, to show.")
     ] = 12,
@@ -74,7 +77,7 @@ def explain(
     """Explain one failure mode: its tags, what it is taken for, how it looks."""
     if format_ is Format.csv:
         raise OptionError("a failure mode is explained in several tables; take --format json")
-    with ps.open_run(db, run) as opened:
+    with ps.open_run(db, run, wait=wait) as opened:
         explained = opened.explain(mode_id, examples=examples)
         parts = {name: getattr(explained, name).to_polars() for name in ("mode", *_PARTS)}
     if format_ is Format.json:
@@ -144,6 +147,7 @@ def _show(parts: dict[str, pl.DataFrame]) -> None:
 def sweep(
     db: Db,
     run: RunOption = None,
+    wait: Wait = NO_WAIT,
     min_images: Annotated[
         str | None,
         typer.Option(
@@ -170,7 +174,7 @@ def sweep(
         "min_images": _numbers("min_images", min_images, int),
         "min_drop": _numbers("min_drop", min_drop, float),
     }
-    with ps.open_run(db, run) as opened:
+    with ps.open_run(db, run, wait=wait) as opened:
         cells = opened.sweep(**grid).to_polars()
     emit(cells, format_, output_, show=_show_cells)
 

@@ -10,7 +10,8 @@ import typer
 
 import prime_sql as ps
 from prime_sql import output
-from prime_sql.cli.app import Command, Db, Quiet, RunOption, app, reports_errors, say
+from prime_sql.cli.app import Command, Db, Quiet, RunOption, Wait, app, reports_errors, say
+from prime_sql.defaults import NO_WAIT
 from prime_sql.errors import OptionError
 
 if TYPE_CHECKING:
@@ -112,11 +113,12 @@ def gate(
     junit: Junit = None,
     summary: Summary = None,
     run: RunOption = None,
+    wait: Wait = NO_WAIT,
     quiet: Quiet = False,
 ) -> None:
     """Judge the failure modes of a stored run: exit with status 1 where a gate trips."""
     if not fail_on:
         raise OptionError("give one or more gates: --fail-on new, or --fail-on with a condition")
     wanted = asked(fail_on, junit, summary)
-    with ps.open_run(db, run) as opened:
+    with ps.open_run(db, run, wait=wait) as opened:
         wanted.judge(opened, quiet=quiet)

@@ -17,12 +17,13 @@ from prime_sql.cli.app import (
     Quiet,
     RunOption,
     Verbose,
+    Wait,
     app,
     emit,
     reports_errors,
     watched,
 )
-from prime_sql.defaults import RUNS
+from prime_sql.defaults import NO_WAIT, RUNS
 
 if TYPE_CHECKING:
     import polars as pl
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 def history(
     db: Db,
     run: RunOption = None,
+    wait: Wait = NO_WAIT,
     runs: Annotated[
         int, typer.Option(metavar="N", help="Follow the failure modes through so many runs.")
     ] = RUNS,
@@ -55,7 +57,10 @@ def history(
     """
     if output_ is not None:
         output.check_file(output_)
-    with ps.open_run(db, run) as opened, watched(quiet, verbose, bar=nullcontext) as (on_sql, _):
+    with (
+        ps.open_run(db, run, wait=wait) as opened,
+        watched(quiet, verbose, bar=nullcontext) as (on_sql, _),
+    ):
         found = opened.history(runs, on_sql=on_sql).to_polars()
         before = opened.previous
         number = opened.run_id

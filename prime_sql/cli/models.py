@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import prime_sql as ps
 from prime_sql import output
+from prime_sql.defaults import NO_WAIT
 from prime_sql.errors import OptionError, did_you_mean
 from prime_sql.options import Options
 
@@ -35,7 +36,9 @@ def conditions(models: str, column: str, where: str | None) -> dict[str, str]:
     }
 
 
-def check(models: str, column: str, predictions: str, db: Path | None) -> None:
+def check(
+    models: str, column: str, predictions: str, db: Path | None, wait: float = NO_WAIT
+) -> None:
     """Look whether the predictions have these models, before one of them is searched.
 
     Raises
@@ -47,7 +50,8 @@ def check(models: str, column: str, predictions: str, db: Path | None) -> None:
     from prime_sql.sources import Wanted, open_source
     from prime_sql.warehouse import Database, Warehouse
 
-    database = Database(db if db is not None and db.exists() else None, read_only=db is not None)
+    there = db is not None and db.exists()
+    database = Database(db if there else None, read_only=there, wait=wait)
     try:
         warehouse = Warehouse(database.backend)
         wanted = Wanted(frozenset({column}))

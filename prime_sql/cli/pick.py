@@ -17,11 +17,13 @@ from prime_sql.cli.app import (
     Quiet,
     RunOption,
     Verbose,
+    Wait,
     app,
     emit,
     reports_errors,
     watched,
 )
+from prime_sql.defaults import NO_WAIT
 from prime_sql.errors import OptionError
 
 if TYPE_CHECKING:
@@ -99,6 +101,7 @@ def pick(
         ),
     ] = None,
     run: RunOption = None,
+    wait: Wait = NO_WAIT,
     image_id: ImageId = None,
     tag: Tag = None,
     score: Score = None,
@@ -116,7 +119,7 @@ def pick(
     """
     if output_ is not None:
         output.check_file(output_)
-    with ps.open_run(db, run) as opened:
+    with ps.open_run(db, run, wait=wait) as opened:
         with watched(quiet, verbose, bar=nullcontext) as (on_sql, _):
             picks = opened.pick(
                 mode_id,
@@ -180,6 +183,7 @@ def weights(
         typer.Option(metavar="SQL", help="Condition on TRAINING.", show_default=False),
     ] = None,
     run: RunOption = None,
+    wait: Wait = NO_WAIT,
     image_id: ImageId = None,
     label: Annotated[str | None, _column("The label.")] = None,
     prediction: Annotated[str | None, _column("The prediction.")] = None,
@@ -201,7 +205,7 @@ def weights(
         output.check_file(output_)
     if training is not None and tags is None:
         raise OptionError("give TRAINING and TAGS, or neither")
-    with ps.open_run(db, run) as opened:
+    with ps.open_run(db, run, wait=wait) as opened:
         with watched(quiet, verbose, bar=nullcontext) as (on_sql, _):
             found = opened.weights(
                 training,

@@ -10,8 +10,8 @@ from typing import Annotated
 import typer
 
 import prime_sql as ps
-from prime_sql.cli.app import RESULTS, Command, Db, Quiet, RunOption, app, reports_errors, say
-from prime_sql.defaults import CARDS, RUNS, TOP
+from prime_sql.cli.app import RESULTS, Command, Db, Quiet, RunOption, Wait, app, reports_errors, say
+from prime_sql.defaults import CARDS, NO_WAIT, RUNS, TOP
 from prime_sql.errors import OptionError
 from prime_sql.output import write_text
 
@@ -81,11 +81,12 @@ def report(
         ),
     ] = RUNS,
     run: RunOption = None,
+    wait: Wait = NO_WAIT,
     quiet: Quiet = False,
 ) -> None:
     """Write a report of a run: what was found, mode by mode, for people to look at."""
     form = _form(output, format_, db)
-    with ps.open_run(db, run) as opened:
+    with ps.open_run(db, run, wait=wait) as opened:
         collected = opened.report(top=top, cards=cards, thumbnails=form is not Form.text, runs=runs)
     if form is Form.html:
         text = collected.to_html()

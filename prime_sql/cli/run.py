@@ -42,6 +42,15 @@ def run(
     check: Annotated[
         bool, typer.Option("--check", help="Check the file, and do nothing else.")
     ] = False,
+    wait: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS",
+            help="How long to wait for the database where another process has it open; what FILE "
+            "says if left out.",
+            show_default=False,
+        ),
+    ] = None,
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
@@ -53,7 +62,7 @@ def run(
     """
     from prime_sql import job as jobs
 
-    job = jobs.read(file)
+    job = jobs.read(file, wait=wait)
     if check:
         if not quiet:
             outputs = len(job.says.outputs)

@@ -17,6 +17,7 @@ from prime_sql.cli.app import (
     OutputOption,
     Quiet,
     Verbose,
+    Wait,
     app,
     emit,
     out,
@@ -50,7 +51,7 @@ from prime_sql.cli.models import check as check_models
 from prime_sql.cli.models import conditions, of_models, show_models
 from prime_sql.cli.top import Top
 from prime_sql.cli.top import show as show_summary
-from prime_sql.defaults import TOP
+from prime_sql.defaults import NO_WAIT, TOP
 from prime_sql.errors import OptionError
 from prime_sql.options import METHODS, Options
 
@@ -273,6 +274,7 @@ def search(
             show_default=False,
         ),
     ] = None,
+    wait: Wait = NO_WAIT,
     fail_on: FailOn = None,
     junit: Junit = None,
     summary: Summary = None,
@@ -320,7 +322,7 @@ def search(
         if from_run is not None or predictions is None or tags is None:
             raise OptionError("--models searches tables: give PREDICTIONS and TAGS, no --from-run")
         with ExitStack() as opened, watched(quiet, verbose) as (on_sql, on_progress):
-            check_models(models, model, predictions, db)
+            check_models(models, model, predictions, db, wait)
             runs = {}
             for name, condition in conditions(models, model, where).items():
                 one = {**given, "where": condition}
@@ -332,6 +334,7 @@ def search(
                         job=job,
                         memory_limit=memory_limit,
                         temp_dir=temp_dir,
+                        wait=wait,
                         on_sql=on_sql,
                         on_progress=on_progress,
                         **one,
@@ -356,7 +359,9 @@ def search(
                     for name, value in given.items()
                     if context.get_parameter_source(name).name == "COMMANDLINE"  # type: ignore[union-attr]
                 }
-                stored = opened.enter_context(_stored_run(from_run, place, predictions, chosen))
+                stored = opened.enter_context(
+                    _stored_run(from_run, place, predictions, chosen, wait)
+                )
                 run = stored.refilter(job=job, on_sql=on_sql, **chosen)
             elif not append and (predictions is None or tags is None):
                 raise OptionError("give PREDICTIONS and TAGS, or --from-run with --db")
@@ -371,6 +376,7 @@ def search(
                         remove=remove,
                         memory_limit=memory_limit,
                         temp_dir=temp_dir,
+                        wait=wait,
                         on_sql=on_sql,
                         on_progress=on_progress,
                         **given,
@@ -412,7 +418,11 @@ def _check_append(
 
 
 def _stored_run(
-    from_run: str, db: str | None, predictions: str | None, chosen: dict[str, Any]
+    from_run: str,
+    db: str | None,
+    predictions: str | None,
+    chosen: dict[str, Any],
+    wait: float,
 ) -> ps.Run:
     if db is None or predictions is not None:
         raise OptionError("--from-run reads a stored run: give it --db, and no tables")
@@ -424,7 +434,8 @@ def _stored_run(
             raise OptionError(
                 f"--{flag} changes what is counted; leave --from-run out to count again"
             )
-    return ps.open_run(db, None if from_run == "latest" else int(from_run), read_only=False)
+    number = None if from_run == "latest" else int(from_run)
+    return ps.open_run(db, number, read_only=False, wait=wait)
 
 
 def _place(db: Path | None, warehouse: str | None, schema: str | None) -> str | None:

@@ -17,6 +17,7 @@ from prime_sql.cli.app import (
     FormatOption,
     OutputOption,
     RunOption,
+    Wait,
     app,
     emit,
     out,
@@ -24,7 +25,7 @@ from prime_sql.cli.app import (
     say,
     shows_table,
 )
-from prime_sql.defaults import ORDERS, OVERLAP, TOP
+from prime_sql.defaults import NO_WAIT, ORDERS, OVERLAP, TOP
 from prime_sql.errors import OptionError
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ def top(
     ] = None,
     all_: Annotated[bool, typer.Option("--all", help="Hide no near-duplicates.")] = False,
     run: RunOption = None,
+    wait: Wait = NO_WAIT,
     format_: FormatOption = None,
     output_: OutputOption = None,
 ) -> None:
@@ -97,7 +99,7 @@ def top(
     from prime_sql import rank
     from prime_sql.sources import describe
 
-    with ps.open_run(db, run) as opened:
+    with ps.open_run(db, run, wait=wait) as opened:
         summary = rank.summarize(opened, top_, by.value, hides)
         table = shows_table(format_, output_)
         if not table or output_ is not None:

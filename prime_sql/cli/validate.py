@@ -17,6 +17,7 @@ from prime_sql.cli.app import (
     Quiet,
     RunOption,
     Verbose,
+    Wait,
     app,
     emit,
     out,
@@ -25,7 +26,7 @@ from prime_sql.cli.app import (
     shows_table,
     watched,
 )
-from prime_sql.defaults import MIN_UNSEEN_IMAGES, TOLERANCE
+from prime_sql.defaults import MIN_UNSEEN_IMAGES, NO_WAIT, TOLERANCE
 
 if TYPE_CHECKING:
     import polars as pl
@@ -70,6 +71,7 @@ def validate(
         str, typer.Argument(metavar="TAGS", help="Their tags, in the forms that search takes.")
     ],
     run: RunOption = None,
+    wait: Wait = NO_WAIT,
     where: Annotated[
         str | None,
         typer.Option(
@@ -114,7 +116,7 @@ def validate(
     """
     if output_ is not None:
         output.check_file(output_)
-    with ps.open_run(db, run, read_only=False) as opened:
+    with ps.open_run(db, run, read_only=False, wait=wait) as opened:
         with watched(quiet, verbose, bar=nullcontext) as (on_sql, _):
             validation = opened.validate(
                 predictions,

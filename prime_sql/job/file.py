@@ -16,11 +16,11 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from prime_sql.defaults import CARDS, MIN_UNSEEN_IMAGES, RUNS, TOLERANCE, TOP
+from prime_sql.defaults import CARDS, MIN_UNSEEN_IMAGES, NO_WAIT, RUNS, TOLERANCE, TOP
 from prime_sql.errors import OptionError, PrimeSqlError, did_you_mean, shorten
 from prime_sql.job.environment import Environment
 from prime_sql.options import METHODS, Options
-from prime_sql.warehouse import NO_WAIT, first_line
+from prime_sql.warehouse import first_line
 
 Section = TypeVar("Section")
 Parameter = str | int | float | bool | tuple[float, ...]
