@@ -22,10 +22,12 @@ from ibis.backends import BaseBackend
 from ibis.backends.duckdb import Backend
 from ibis.expr.types import Table
 
-from prime_sql import limits, output, queries
+from prime_sql import duckdb_versions, limits, output, queries
 from prime_sql.errors import PrimeSqlError, WarehouseError
 
 Destination: TypeAlias = "str | os.PathLike[str] | Backend | None"
+
+duckdb_versions.give_ibis_its_names()
 
 
 @dataclass(frozen=True)
@@ -364,8 +366,9 @@ def _usable(backend: BaseBackend) -> Backend:
 
 def connect_file(path: Path, *, read_only: bool = False) -> Backend:
     """Open a DuckDB file, with one clear error where that fails."""
+    new = {} if path.exists() else {"storage_compatibility_version": duckdb_versions.STORAGE}
     try:
-        backend = ibis.duckdb.connect(path.absolute(), read_only=read_only)
+        backend = ibis.duckdb.connect(path.absolute(), read_only=read_only, **new)
     except duckdb.Error as error:
         if read_only and "different configuration" in str(error):
             return connect_file(path)  # this process has it open for writing already
@@ -413,6 +416,9 @@ def _cannot_open(path: Path, error: duckdb.Error) -> PrimeSqlError:
     text = str(error)
     if "not a valid DuckDB" in text or "in-memory database in read-only" in text:
         return _no_database(path)
+    too_new = duckdb_versions.too_new(path, error)
+    if too_new is not None:
+        return WarehouseError(too_new)
     if "Could not set lock" in text or "Conflicting lock" in text:
         process = re.search(r"PID (\d+)", text)
         holder = f" (process {process[1]})" if process else ""
