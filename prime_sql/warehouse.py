@@ -27,7 +27,7 @@ from prime_sql.errors import PrimeSqlError, WarehouseError
 
 Destination: TypeAlias = "str | os.PathLike[str] | Backend | None"
 
-duckdb_versions.give_ibis_its_names()
+duckdb_versions.teach_ibis()
 
 
 @dataclass(frozen=True)
