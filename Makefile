@@ -18,7 +18,7 @@ demo: $(VENV)/.core  ## Install the core into .venv and show real failure modes 
 demo-images: $(VENV)/.demo  ## The same from pixels: embed, tag and predict the pictures, then search
 	$(BIN)/prime-sql demo --images
 
-test: $(VENV)/.test chromium  ## Install what the tests need into .venv and run them all
+test: $(VENV)/.test $(VENV)/duckdb/.done chromium  ## Install what the tests need into .venv and run them all
 	$(BIN)/python $(PYTEST) $(ARGS)
 
 chromium:  ## Install the browser in which the tests look at a report, where we may
@@ -117,6 +117,15 @@ $(VENV)/.test: pyproject.toml | $(VENV)/bin/python
 $(VENV)/.demo: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python $(INSTALL) $(TORCH) -e '.[demo]'
 	touch $@ $(VENV)/.core
+
+# One DuckDB of each line that pyproject.toml admits, for processes of the tests that put one of these
+# folders first on PYTHONPATH.
+$(VENV)/duckdb/.done: pyproject.toml | $(VENV)/bin/python
+	rm -rf $(VENV)/duckdb
+	$(BIN)/python $(INSTALL) --no-deps --target $(VENV)/duckdb/1.4 'duckdb==1.4.0'
+	$(BIN)/python $(INSTALL) --no-deps --target $(VENV)/duckdb/1.5 'duckdb==1.5.*'
+	$(BIN)/python $(INSTALL) --no-deps --target $(VENV)/duckdb/2 'duckdb>=2,<3'
+	touch $@
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

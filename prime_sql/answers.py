@@ -17,7 +17,7 @@ import sqlglot.expressions as sge
 from ibis.backends.duckdb import Backend
 from ibis.expr.types import Table
 
-from prime_sql import queries
+from prime_sql import duckdb_versions, queries
 from prime_sql.errors import QueryError
 from prime_sql.warehouse import catalog_of, first_line, in_turn
 
@@ -114,9 +114,7 @@ def answer(query: str, backend: Backend, scope: str = "") -> Relation:
         if len(statements) != 1:
             raise QueryError(f"give one query, got {len(statements)}")
         inner = statements[0]
-        # PIVOT is two statements to DuckDB; the last one answers.
-        kind = duckdb.extract_statements(inner)[-1].type
-        if kind != duckdb.StatementType.SELECT:
+        if not duckdb_versions.returns_rows(inner):
             raise QueryError(
                 "only a query that returns rows is answered: select, from, with, describe, …; "
                 "for other statements open the database with DuckDB"

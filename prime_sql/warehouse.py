@@ -24,7 +24,7 @@ from ibis.backends import BaseBackend
 from ibis.backends.duckdb import Backend
 from ibis.expr.types import Table
 
-from prime_sql import limits, output, queries
+from prime_sql import duckdb_versions, limits, output, queries
 from prime_sql.errors import PrimeSqlError, WarehouseError
 
 Destination: TypeAlias = "str | os.PathLike[str] | Backend | None"
@@ -38,6 +38,8 @@ _SAFE_IN_LOG = 100_000
 # One for each database that somebody in this process writes to, or is making.
 _writers: WeakValueDictionary[str, threading.RLock] = WeakValueDictionary()
 _writers_guard = threading.Lock()
+
+duckdb_versions.teach_ibis()
 
 
 @dataclass(frozen=True)
@@ -457,10 +459,11 @@ def connect_file(path: Path, *, read_only: bool = False, wait: float | None = No
     Where another process has it open, try again for so many seconds; None where the user cannot
     say so.
     """
+    new = {} if path.exists() else {"storage_compatibility_version": duckdb_versions.STORAGE}
     until = time.monotonic() + (wait or 0)
     while True:
         try:
-            backend = ibis.duckdb.connect(path.absolute(), read_only=read_only)
+            backend = ibis.duckdb.connect(path.absolute(), read_only=read_only, **new)
             break
         except duckdb.Error as error:
             if read_only and "different configuration" in str(error):
@@ -540,6 +543,9 @@ def _cannot_open(path: Path, error: duckdb.Error, wait: float | None = None) -> 
     text = str(error)
     if "not a valid DuckDB" in text or "in-memory database in read-only" in text:
         return _no_database(path)
+    too_new = duckdb_versions.too_new(path, error)
+    if too_new is not None:
+        return WarehouseError(too_new)
     if _is_held(error):
         process = re.search(r"PID (\d+)", text)
         holder = f" (process {process[1]})" if process else ""

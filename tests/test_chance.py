@@ -107,7 +107,7 @@ def test_p_values_of_classes_of_every_size(class_images, class_errors, images, e
             f"create table tested as select *, {terms} as terms, 1 as tag_sets "
             f"from (select {numbers})"
         )
-        digits = len(str(con.sql("select max(terms) from tested").fetchone()[0]))
+        digits = len(str(con.sql("select max(terms) from tested").fetchall()[0][0]))
         found = con.sql(queries.find("validate/p_values").render(digits=digits)).pl()["p_value"][0]
     exact = stats.hypergeom.sf(errors - 1, class_images, class_errors, images)
     assert found == pytest.approx(exact, rel=1e-6, abs=1e-300)

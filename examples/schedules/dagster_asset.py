@@ -36,7 +36,7 @@ def failure_modes(
             "where is_latest and job = $job",
             params={"job": job["name"]},
         )
-        metadata = dict(zip(run.columns, run.fetchone(), strict=True))
+        metadata = dict(zip(run.columns, run.fetchall()[0], strict=True))
     yield dg.MaterializeResult(metadata=metadata)
     yield dg.AssetCheckResult(
         passed=done.returncode == 0, check_name="gates", description=done.stderr

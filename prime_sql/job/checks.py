@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 import duckdb
 
-from prime_sql import gates, queries
+from prime_sql import duckdb_versions, gates, queries
 from prime_sql.append import check_options
 from prime_sql.errors import OptionError, PrimeSqlError, did_you_mean
 from prime_sql.job.file import Job, Output
@@ -346,10 +346,11 @@ def _check_question(output: Output) -> None:
 
 def _check_sql(text: str) -> None:
     try:
-        statements = duckdb.extract_statements(text)
+        count = len(duckdb.extract_statements(text))
+        if count != 1 and len(queries.statements(text)) != 1:  # PIVOT may be two to DuckDB
+            raise OptionError(f"give one query, got {count}")
+        answers = duckdb_versions.returns_rows(queries.statements(text)[0])
     except duckdb.Error as error:
         raise OptionError(first_line(error)) from error
-    if len(statements) != 1 and len(queries.statements(text)) != 1:  # PIVOT is two to DuckDB
-        raise OptionError(f"give one query, got {len(statements)}")
-    if statements[-1].type != duckdb.StatementType.SELECT:
+    if not answers:
         raise OptionError("give a query that returns rows: select, from, with, …")
