@@ -1,4 +1,7 @@
-PYTHON ?= python3
+# The oldest Python that we admit. There is a torch for it without CUDA; with others gigabytes would come.
+PYTHON ?= $(or $(shell sh tests/python.sh 3.11),python3)
+# The newest one here, if any, with which the tests run that need no torch.
+NEWEST := $(shell sh tests/python.sh 3.14 3.13 3.12)
 VENV := .venv
 BIN := $(VENV)/bin
 # Asked for together, or pip takes another torch than torchvision's, with gigabytes of CUDA.
@@ -7,10 +10,12 @@ TORCH := torch==2.13.0 torchvision==0.28.0
 # those are, by hundreds of processes: each would compile them again, for seconds.
 INSTALL := -m pip install --quiet --disable-pip-version-check --no-compile
 unexport PYTHONDONTWRITEBYTECODE
-# A file's tests share what is made once for them. The files start in the order of tests/conftest.py.
-PYTEST := -m pytest -n auto --dist loadfile --no-loadscope-reorder
+# Each process gets half of the tests, in the order of their files, since those of a file share what is made
+# once for them. One that has nothing left takes half of another's. .ci/run asks for RESULTS, a folder.
+REPORT = $(if $(RESULTS),--junitxml=$(RESULTS)/$@.xml)
+PYTEST = -m pytest -n auto --dist worksteal $(REPORT)
 
-.PHONY: demo demo-images test chromium test-lowest test-schedules test-warehouses test-on-spark test-on-others lint bench bench-peers test-peers bench-vision example clean
+.PHONY: demo demo-images test test-these test-core test-vision environments chromium test-lowest test-schedules test-warehouses test-on-spark test-on-others lint bench bench-peers test-peers bench-vision example clean
 
 demo: $(VENV)/.core  ## Install the core into .venv and show real failure modes of a real classifier
 	$(BIN)/prime-sql demo
@@ -18,8 +23,29 @@ demo: $(VENV)/.core  ## Install the core into .venv and show real failure modes 
 demo-images: $(VENV)/.demo  ## The same from pixels: embed, tag and predict the pictures, then search
 	$(BIN)/prime-sql demo --images
 
-test: $(VENV)/.test chromium  ## Install what the tests need into .venv and run them all
+test:  ## Run the tests with the newest packages, most of them with the newest Python; or those in ARGS
+ifdef ARGS
+	$(MAKE) test-these
+else
+	$(MAKE) test-core
+	$(MAKE) test-vision
+endif
+
+test-these: $(VENV)/.test chromium
 	$(BIN)/python $(PYTEST) $(ARGS)
+
+test-core: $(VENV)/$(if $(NEWEST),newest/.done,.test) chromium
+	@$(if $(NEWEST),,echo "There is no Python newer than $(PYTHON) here: its tests run with that one")
+	$(if $(NEWEST),$(VENV)/newest,$(VENV))/bin/python $(PYTEST) $(addprefix --ignore=tests/,vision warehouses schedules)
+
+test-vision: $(VENV)/.test
+	$(BIN)/python $(PYTEST) tests/vision
+
+# Without the models: torch has no build without CUDA for other Pythons.
+$(VENV)/newest/.done: pyproject.toml
+	$(NEWEST) -m venv $(VENV)/newest
+	$(VENV)/newest/bin/python $(INSTALL) -e '.[report,test]'
+	touch $@
 
 chromium:  ## Install the browser in which the tests look at a report, where we may
 	sh tests/chromium.sh
@@ -42,6 +68,16 @@ LOWEST := $(patsubst %,tests/test_%.py,cli compile gates inputs output queries r
 	validate.py::test_validate_prints_modes_and_a_summary) \
 	$(addprefix tests/vision/test_steps.py::,test_any_call test_out_of_memory test_only_what_is_new test_two_threads_call_at_once)
 
+# For an environment beside .venv: with the same Python, and with its packages where their versions fit.
+# Torch and what comes with it are most of an installation.
+define beside
+	$(BIN)/python -m venv $(@D)
+	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > $(@D)/packages.pth
+	mv $(@D)/packages.pth $$($(@D)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+endef
+
+environments: $(addprefix $(VENV)/,.test lowest/.done schedules/.done warehouses/.done $(if $(NEWEST),newest/.done))
+
 test-lowest: $(VENV)/lowest/.done  ## Tests with the lowest versions that pyproject.toml admits
 	$(VENV)/lowest/bin/python $(PYTEST) -m "not thorough" \
 		-k "not sql_in_every_form and not made_of and not dbt_model and not databricks_gets" $(or $(ARGS),$(LOWEST))
@@ -49,8 +85,8 @@ test-lowest: $(VENV)/lowest/.done  ## Tests with the lowest versions that pyproj
 test-schedules: $(VENV)/schedules/.done  ## Install dbt, Airflow and Dagster beside the core; run the scheduled examples
 	DO_NOT_TRACK=1 $(VENV)/schedules/bin/python $(PYTEST) $(or $(ARGS),tests/schedules)
 
-$(VENV)/schedules/.done: pyproject.toml tests/schedules/requirements.txt | $(VENV)/bin/python
-	$(PYTHON) -m venv $(VENV)/schedules
+$(VENV)/schedules/.done: pyproject.toml tests/schedules/requirements.txt $(VENV)/.test
+	$(beside)
 	$(VENV)/schedules/bin/python $(INSTALL) -r tests/schedules/requirements.txt -e .
 	touch $@
 
@@ -63,14 +99,14 @@ test-on-spark test-on-others: test-on-%: $(VENV)/warehouses/.done
 	PRIME_SQL_ENGINES=all $(VENV)/warehouses/bin/python -m pytest --durations=10 \
 		-k $(if $(filter spark,$*),spark,"not spark") $(or $(ARGS),tests/warehouses)
 
-$(VENV)/warehouses/.done: pyproject.toml tests/warehouses/requirements.txt | $(VENV)/bin/python
-	$(PYTHON) -m venv $(VENV)/warehouses
+$(VENV)/warehouses/.done: pyproject.toml tests/warehouses/requirements.txt $(VENV)/.test
+	$(beside)
 	$(VENV)/warehouses/bin/python $(INSTALL) $(TORCH) \
 		-r tests/warehouses/requirements.txt -e '.[demo,postgres,spark,clickhouse,datafusion]'
 	touch $@
 
-$(VENV)/lowest/.done: pyproject.toml tests/lowest.txt | $(VENV)/bin/python
-	$(PYTHON) -m venv $(VENV)/lowest
+$(VENV)/lowest/.done: pyproject.toml tests/lowest.txt $(VENV)/.test
+	$(beside)
 	$(VENV)/lowest/bin/python $(INSTALL) -c tests/lowest.txt $(TORCH) -e '.[captions,demo,test]'
 	touch $@
 

@@ -11,13 +11,14 @@ import duckdb
 import ibis
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import prime_sql as ps
 from prime_sql import append, counting
 from prime_sql.warehouse import Warehouse
 from tests import data
+from tests.examples import examples
 from tests.test_cli import fail, succeed
 from tests.test_run import contents
 from tests.test_search import PLANS, TAGS, frames, options
@@ -160,8 +161,8 @@ def check_nights(plan, chosen, nights, most_changed=9):
         into.disconnect()
 
 
-few = settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
-many = settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
+few = examples(5)
+many = examples(10)
 
 
 @pytest.mark.parametrize("plan", PLANS)

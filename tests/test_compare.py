@@ -6,18 +6,19 @@ from fractions import Fraction
 
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
 import prime_sql as ps
 from tests import data, oracle
+from tests.examples import examples
 from tests.test_cli import fail, succeed
 from tests.test_search import frames, options, tables
 
 pytestmark = pytest.mark.filterwarnings("ignore::prime_sql.InputWarning")
 
-SLOW = settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck))
+SLOW = examples(4)
 
 
 def search(*groups, **changes):

@@ -12,10 +12,11 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from polars.testing import assert_frame_equal
 
 import prime_sql as ps
+from tests.examples import examples
 from tests.test_search import frames, options, tables
 
 DESIGN = {  # the columns of DESIGN section 3
@@ -63,7 +64,6 @@ DESIGN = {  # the columns of DESIGN section 3
     ],
 }
 THRESHOLDS = {"min_images": 4, "min_drop": 0.2}
-FILTERS = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.data_too_large]
 
 
 @pytest.fixture(scope="module")
@@ -194,7 +194,7 @@ def rows(relation):
 
 @pytest.mark.thorough
 @pytest.mark.filterwarnings("ignore::prime_sql.InputWarning")
-@settings(max_examples=25, deadline=None, suppress_health_check=FILTERS)
+@examples(25)
 @given(tables(), options(), options())
 def test_refilter_equals_a_new_search_or_says_that_it_cannot(data, counted, asked):
     with ps.search(*frames(*data), **counted) as old:

@@ -6,17 +6,18 @@ from collections import Counter
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import prime_sql as ps
 from tests import data, oracle
+from tests.examples import examples
 from tests.test_cli import fail, succeed
 from tests.test_search import frames, options, tables
 
 pytestmark = pytest.mark.filterwarnings("ignore::prime_sql.InputWarning")
 
-SLOW = settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
+SLOW = examples(5)
 
 
 def expected_cell(predictions, tags, chosen):

@@ -18,7 +18,7 @@ import duckdb
 import ibis
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import prime_sql as ps
@@ -27,6 +27,7 @@ from prime_sql.vision import load_images
 from prime_sql.vision.functions import ImageFunction
 from prime_sql.vision.pictures import PictureError
 from prime_sql.vision.steps import CHUNK
+from tests.examples import examples
 from tests.vision.models import MeanColour, colour_of, embed_mean
 from tests.vision.samples import write_numbered
 
@@ -457,7 +458,7 @@ def call(function: ImageFunction, uris: list[str | None]) -> list[int | None]:
     return found
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(
     calls=st.lists(
         st.lists(st.one_of(st.none(), st.sampled_from("x12345"), st.integers(0, 99).map(str)),
