@@ -11,11 +11,11 @@ TORCH := torch==2.13.0 torchvision==0.28.0
 INSTALL := -m pip install --quiet --disable-pip-version-check --no-compile
 unexport PYTHONDONTWRITEBYTECODE
 # Each process gets half of the tests, in the order of their files, since those of a file share what is made
-# once for them. One that has nothing left takes half of another's. .ci/run asks for RESULTS, a folder.
-REPORT = $(if $(RESULTS),--junitxml=$(RESULTS)/$@.xml)
+# once for them. One that has nothing left takes half of another's. .ci/run asks for reports in a folder.
+REPORT = $(if $(JUNIT),--junitxml=$(JUNIT)/$@.xml)
 PYTEST = -m pytest -n auto --dist worksteal $(REPORT)
 
-.PHONY: demo demo-images test test-these test-core test-vision environments chromium test-lowest test-schedules test-warehouses test-on-spark test-on-others lint bench bench-peers test-peers bench-vision example clean
+.PHONY: demo demo-images test test-these test-core test-vision environments chromium postgres test-random test-lowest test-schedules test-warehouses test-on-spark test-on-others lint bench bench-peers test-peers bench-vision example clean
 
 demo: $(VENV)/.core  ## Install the core into .venv and show real failure modes of a real classifier
 	$(BIN)/prime-sql demo
@@ -40,6 +40,15 @@ test-core: $(VENV)/$(if $(NEWEST),newest/.done,.test) chromium
 
 test-vision: $(VENV)/.test
 	$(BIN)/python $(PYTEST) tests/vision
+
+test-random: $(VENV)/.test $(VENV)/warehouses/.done chromium postgres  ## Other and more generated data; SEED=... repeats them
+	@echo "The seed is $(SEED); to do the same again: make test-random SEED=$(SEED)"
+	$(OTHERS) $(BIN)/python $(PYTEST) -m random --hypothesis-seed=$(SEED) $(or $(ARGS),tests --ignore=tests/warehouses)
+	$(if $(ARGS),,$(OTHERS) PRIME_SQL_ENGINES=all $(VENV)/warehouses/bin/python -m pytest -m random --hypothesis-seed=$(SEED) tests/warehouses)
+	@echo "The seed was $(SEED)"
+
+SEED := $(or $(SEED),$(shell od -An -N4 -tu4 /dev/urandom | tr -d ' '))
+OTHERS = PRIME_SQL_SEED=$(SEED) PRIME_SQL_TIMES=$(or $(TIMES),20)
 
 # Without the models: torch has no build without CUDA for other Pythons.
 $(VENV)/newest/.done: pyproject.toml
@@ -90,14 +99,16 @@ $(VENV)/schedules/.done: pyproject.toml tests/schedules/requirements.txt $(VENV)
 	$(VENV)/schedules/bin/python $(INSTALL) -r tests/schedules/requirements.txt -e .
 	touch $@
 
-test-warehouses: $(VENV)/warehouses/.done  ## Run on PostgreSQL, Spark, ClickHouse and DataFusion, installed beside the core
+test-warehouses: $(VENV)/warehouses/.done postgres  ## Run on PostgreSQL, Spark, ClickHouse and DataFusion, installed beside the core
 	$(MAKE) -j 2 --output-sync=target test-on-spark test-on-others
 
 # In a process each: Spark starts once, and goes its own pace.
-test-on-spark test-on-others: test-on-%: $(VENV)/warehouses/.done
-	sh tests/postgres.sh
-	PRIME_SQL_ENGINES=all $(VENV)/warehouses/bin/python -m pytest --durations=10 \
+test-on-spark test-on-others: test-on-%: $(VENV)/warehouses/.done postgres
+	PRIME_SQL_ENGINES=all $(VENV)/warehouses/bin/python -m pytest $(REPORT) \
 		-k $(if $(filter spark,$*),spark,"not spark") $(or $(ARGS),tests/warehouses)
+
+postgres:  ## Install PostgreSQL, and a Java for Spark, where we may
+	sh tests/postgres.sh
 
 $(VENV)/warehouses/.done: pyproject.toml tests/warehouses/requirements.txt $(VENV)/.test
 	$(beside)

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, settings
 SEED = os.environ.get(
     "PRIME_SQL_SEED"
 )  # set by make test-random, which gives it to hypothesis, too
-TIMES = int(os.environ.get("PRIME_SQL_TIMES", "10"))
+TIMES = int(os.environ.get("PRIME_SQL_TIMES", "20"))
 
 
 def examples(count: int, **options: Any) -> settings:

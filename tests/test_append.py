@@ -136,7 +136,7 @@ def nights(draw):
     return found
 
 
-def check_nights(plan, chosen, nights, most_changed=9):
+def check_nights(plan, chosen, nights, most_changed):
     everything = Everything()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Warehouse, "plans", plan)
@@ -161,23 +161,11 @@ def check_nights(plan, chosen, nights, most_changed=9):
         into.disconnect()
 
 
-few = examples(5)
-many = examples(10)
-
-
 @pytest.mark.parametrize("plan", PLANS)
-@few
+@examples(6)
 @given(nights(), options(), st.sampled_from([9, 0.3]))
 def test_nights_one_by_one_equal_a_full_search(plan, nights, chosen, most_changed):
     check_nights(plan, chosen, nights, most_changed)
-
-
-@pytest.mark.thorough
-@pytest.mark.parametrize("plan", PLANS)
-@many
-@given(nights(), options())
-def test_many_nights_one_by_one_equal_a_full_search(plan, nights, chosen):
-    check_nights(plan, chosen, nights)
 
 
 # Where exactness is delicate ----------------------------------------------------------------------

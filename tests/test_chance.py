@@ -66,7 +66,7 @@ def eligible_sets(predictions, tags, max_tags, min_images):
     return found
 
 
-@examples(12)
+@examples(8)
 @given(tables(), options())
 def test_intervals_and_p_values_are_those_of_scipy(data, chosen):
     with ps.search(*frames(*data), **chosen) as run:
@@ -300,7 +300,7 @@ def test_shuffles_are_counted_in_whole_numbers(shuffles, seed):
 
 
 @pytest.mark.thorough
-@examples(12)
+@examples(8)
 @given(tables(), options())
 def test_success_modes_are_failure_modes_of_flipped_errors(data, chosen):
     predictions, tags = data

@@ -77,7 +77,7 @@ def test_the_rows_are_those_of_a_search(options):
 
 
 @pytest.mark.thorough
-@examples(15)
+@examples(8)
 @given(tables=some_tables(), options=some_options())
 def test_the_rows_are_those_of_a_search_on_any_tables(tables, options):
     predictions = pl.DataFrame(tables[0], schema=["image_id", "label", "prediction"], orient="row")

@@ -20,7 +20,7 @@ def rows(relation):
 
 @pytest.mark.thorough
 @pytest.mark.parametrize("plan", PLANS)
-@examples(10)
+@examples(5)
 @given(tables(), options())
 def test_wide_enough_it_finds_all_and_narrow_it_finds_some(plan, data, chosen):
     with pytest.MonkeyPatch.context() as patch:

@@ -43,7 +43,7 @@ def one_class_at_a_time(monkeypatch):
 
 
 @pytest.mark.parametrize("plan", PLANS)
-@examples(25)
+@examples(8)
 @given(tables(), options())
 def test_classes_counted_one_by_one_equal_the_oracle(plan, data, chosen):
     predictions, tags = data

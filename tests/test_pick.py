@@ -85,7 +85,7 @@ def test_images_that_carry_all_tags_are_picked(run):
 
 
 @quietly
-@examples(10)
+@examples(6)
 @given(
     st.lists(st.tuples(st.sampled_from("uvwxyz"), st.sampled_from([*TAGS, "other"])), max_size=30),
     tables(),
@@ -543,7 +543,7 @@ def assert_same(found, expected):
 
 @pytest.mark.thorough
 @quietly
-@examples(10)
+@examples(6)
 @given(tables(), tables(), options(), st.booleans())
 def test_weights_equal_brute_force_over_sets(example, training, chosen, normalise):
     predictions, tags = example

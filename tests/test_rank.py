@@ -148,7 +148,7 @@ def assert_same(run, sets, by, overlap, top, min_jaccard):
         assert row["other_share"] == pytest.approx(row["shared_images"] / row["other_images"])
 
 
-@examples(15)
+@examples(10)
 @given(
     rows=tables(),
     min_images=st.integers(1, 3),

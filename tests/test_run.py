@@ -194,7 +194,7 @@ def rows(relation):
 
 @pytest.mark.thorough
 @pytest.mark.filterwarnings("ignore::prime_sql.InputWarning")
-@examples(25)
+@examples(12)
 @given(tables(), options(), options())
 def test_refilter_equals_a_new_search_or_says_that_it_cannot(data, counted, asked):
     with ps.search(*frames(*data), **counted) as old:

@@ -99,7 +99,7 @@ def assert_same(run, expected, counted):
 
 
 @pytest.mark.parametrize("plan", PLANS)
-@examples(40)
+@examples(25)
 @given(tables(), options())
 def test_search_equals_the_oracle(plan, data, chosen):
     predictions, tags = data
@@ -117,7 +117,7 @@ def test_search_equals_the_oracle(plan, data, chosen):
 
 
 @pytest.mark.thorough
-@examples(25)
+@examples(12)
 @given(tables(), options(), st.sampled_from(["prediction", "model,label", "distance"]))
 def test_custom_error_and_grouping_equal_the_oracle(data, chosen, how):
     predictions, tags = data

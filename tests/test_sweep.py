@@ -17,7 +17,7 @@ from tests.test_search import frames, options, tables
 
 pytestmark = pytest.mark.filterwarnings("ignore::prime_sql.InputWarning")
 
-SLOW = examples(5)
+SLOW = examples(4)
 
 
 def expected_cell(predictions, tags, chosen):

@@ -214,7 +214,7 @@ def expected(run, unseen, min_drop, least, tolerance):
 
 
 @pytest.mark.thorough
-@examples(12)
+@examples(8)
 @given(
     seen=IMAGES,
     unseen=IMAGES,
