@@ -1,7 +1,7 @@
 """A line for each part of a run of CI, and its slowest tests: python3 .ci/table.py FOLDER.
 
-The folder has a file ``parts`` (name, seconds and status, by tabs) and pytest's JUnit reports, each
-named after the target of the Makefile that it is of. A part of several reports has a line for each.
+The folder has a file ``parts`` (targets of the Makefile, seconds and status, by tabs) and pytest's
+JUnit reports, each named after its target. Tests that ran at the same time have a line each.
 """
 
 import sys
@@ -10,6 +10,7 @@ from collections import Counter
 from pathlib import Path
 
 SLOWEST = 25
+KINDS = ("passed", "failed", "skipped")
 
 
 def main(folder: Path) -> None:
@@ -18,18 +19,21 @@ def main(folder: Path) -> None:
     whole, everything = Counter(), 0.0
     parts = folder / "parts"
     for line in parts.read_text().splitlines() if parts.exists() else []:
-        name, seconds, status = line.split("\t")
+        names, seconds, status = line.split("\t")
         everything += float(seconds)
-        alone = reports.get(name)
+        targets = names.split()
         ends = "" if status == "0" else f"  exit status {status}"
-        print(row(name, float(seconds), None if alone is None else counts(alone)) + ends)
-        if name == "test-warehouses":  # at the same time
-            for beside in [each for each in reports if each.startswith("test-on-")]:
-                suite = reports[beside].find("testsuite")
-                print(row(f"  {beside}", float(suite.get("time")), counts(reports[beside])))
+        if len(targets) == 1 or not reports.keys() & targets:
+            print(row(names, float(seconds), reports.get(names)) + ends)
+            continue
+        print(row("at the same time:", float(seconds), None) + ends)
+        for target in targets:
+            report = reports.get(target)
+            took = None if report is None else float(report.find("testsuite").get("time"))
+            print(row(f"  {target}", took, report))
     for report in reports.values():
         whole += counts(report)
-    print(row("total", everything, whole))
+    print(f"{'total':28}{everything / 60:8.1f}" + cells(whole))
 
     tests = [
         (float(case.get("time")), part, f"{case.get('classname')}::{case.get('name')}")
@@ -40,7 +44,9 @@ def main(folder: Path) -> None:
         print(f"\nThe {min(SLOWEST, len(tests))} slowest tests, in seconds")
     for seconds, part, name in sorted(tests, reverse=True)[:SLOWEST]:
         print(f"{seconds:8.1f}  {part:16}  {name[:120]}")
-    print(f"\ntotal: {whole['passed']} passed, {whole['failed']} failed, {whole['skipped']} skipped")
+    print(
+        f"\ntotal: {whole['passed']} passed, {whole['failed']} failed, {whole['skipped']} skipped"
+    )
 
 
 def counts(report: ET.Element) -> Counter:
@@ -52,9 +58,13 @@ def counts(report: ET.Element) -> Counter:
     return found
 
 
-def row(name: str, seconds: float, tests: Counter | None) -> str:
-    numbers = [] if tests is None else [tests[each] for each in ("passed", "failed", "skipped")]
-    return f"{name:28}{seconds / 60:8.1f}" + "".join(f"{number:8}" for number in numbers)
+def cells(tests: Counter) -> str:
+    return "".join(f"{tests[each]:8}" for each in KINDS)
+
+
+def row(name: str, seconds: float | None, report: ET.Element | None) -> str:
+    minutes = "" if seconds is None else f"{seconds / 60:.1f}"
+    return f"{name:28}{minutes:>8}" + ("" if report is None else cells(counts(report)))
 
 
 main(Path(sys.argv[1]))

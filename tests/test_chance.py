@@ -204,7 +204,6 @@ def test_max_q_is_a_fraction(value):
         ps.Options(max_q=value)
 
 
-@pytest.mark.thorough
 def test_chance_finds_nothing_in_noise_and_what_was_planted():
     """At most one run of noise in twenty has a significant mode; planted ones are found."""
     rng = np.random.default_rng(20)
@@ -299,7 +298,6 @@ def test_shuffles_are_counted_in_whole_numbers(shuffles, seed):
 # Success modes ------------------------------------------------------------------------------------
 
 
-@pytest.mark.thorough
 @examples(8)
 @given(tables(), options())
 def test_success_modes_are_failure_modes_of_flipped_errors(data, chosen):

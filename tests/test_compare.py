@@ -251,7 +251,6 @@ def judged(mode, sides, found_in, chosen, q):
     return PERSISTING
 
 
-@pytest.mark.thorough
 @SLOW
 @given(tables(), tables(), options(), st.booleans())
 def test_comparisons_equal_the_oracle(first, second, chosen, narrow):
@@ -345,7 +344,6 @@ def test_absent_tags_are_counted_in_the_run_where_they_are_no_mode():
             assert row["errors_b"] == sum(wrong_b[image] for image in own)
 
 
-@pytest.mark.thorough
 @SLOW
 @given(tables(), tables(), options())
 def test_the_other_way_round_new_is_fixed(first, second, chosen):

@@ -76,7 +76,6 @@ def test_the_rows_are_those_of_a_search(options):
         assert answer.columns[:4] == ["mode_id", "class_name", "tags", "tag_count"]
 
 
-@pytest.mark.thorough
 @examples(8)
 @given(tables=some_tables(), options=some_options())
 def test_the_rows_are_those_of_a_search_on_any_tables(tables, options):

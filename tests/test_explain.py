@@ -86,7 +86,6 @@ def check(run, predictions, tags):
         assert shown.equals(run.explain(mode["mode_id"], examples=3).images.to_polars())
 
 
-@pytest.mark.thorough
 @examples(4)
 @given(tables(), options())
 def test_explanations_equal_what_the_rows_say(example, chosen):

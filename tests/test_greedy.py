@@ -18,7 +18,6 @@ def rows(relation):
     return relation.to_polars().drop("run_id", strict=False)
 
 
-@pytest.mark.thorough
 @pytest.mark.parametrize("plan", PLANS)
 @examples(5)
 @given(tables(), options())

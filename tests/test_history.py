@@ -278,7 +278,6 @@ def test_a_refiltered_run_is_followed_like_a_search(tmp_path):
         assert found.filter(known).height >= expected.filter(known).height
 
 
-@pytest.mark.thorough
 @SLOW
 @given(st.lists(tables(), min_size=3, max_size=3), options())
 def test_histories_equal_the_oracle(tmp_path_factory, nights, chosen):
@@ -496,7 +495,6 @@ ps.prune(sys.argv[1], keep=1, on_sql=on_sql)
 """
 
 
-@pytest.mark.thorough
 def test_killed_in_the_middle_all_runs_are_there(full, tmp_path):
     db = tmp_path / "prime.duckdb"
     before = contents(full)

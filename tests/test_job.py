@@ -606,7 +606,6 @@ def wait_until_it_writes(process, folder):
     return pipe
 
 
-@pytest.mark.thorough
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_a_killed_job_leaves_all_of_yesterday(how, folder):
     succeed("run", write(folder, JOB + REPORT + MODES))
@@ -616,7 +615,7 @@ def test_a_killed_job_leaves_all_of_yesterday(how, folder):
     process.send_signal(how)
     if how == signal.SIGINT:
         os.close(pipe)
-    _, printed = process.communicate(timeout=60)
+    _, printed = process.communicate(timeout=300)
     if how == signal.SIGKILL:
         os.close(pipe)
         assert process.returncode == -signal.SIGKILL
@@ -685,7 +684,6 @@ def test_a_job_killed_at_any_time_leaves_files_whole(moment, count, status, publ
     assert len(json.loads(after[1])["modes"]) == (2 if published == 2 else 3)
 
 
-@pytest.mark.thorough
 def test_on_a_full_disk_outputs_stay_and_the_message_says_why(folder, small_disk):
     outputs = "".join(
         f"\n[[outputs]]\n{kind} = '{small_disk}/{name}'\n"
@@ -701,7 +699,6 @@ def test_on_a_full_disk_outputs_stay_and_the_message_says_why(folder, small_disk
     assert statuses(folder / "prime.duckdb") == ["unpublished"]
 
 
-@pytest.mark.thorough
 def test_on_a_full_disk_the_database_stays_readable(folder, small_disk):
     text = JOB.replace('"prime.duckdb"', f'"{small_disk}/prime.duckdb"') + REPORT + TABLE
     (folder / "report.html").write_text("yesterday")

@@ -541,7 +541,6 @@ def assert_same(found, expected):
         assert found[key] == (modes, pytest.approx(weight, abs=1e-9)), key
 
 
-@pytest.mark.thorough
 @quietly
 @examples(6)
 @given(tables(), tables(), options(), st.booleans())

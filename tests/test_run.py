@@ -192,7 +192,6 @@ def rows(relation):
     return relation.to_polars().drop("run_id")
 
 
-@pytest.mark.thorough
 @pytest.mark.filterwarnings("ignore::prime_sql.InputWarning")
 @examples(12)
 @given(tables(), options(), options())
@@ -300,7 +299,6 @@ def files(example, tmp_path):
 
 # The transaction: begin, the statements that make the tables (once), the number of the run, eight
 # inserts, commit. Counted from its end in the test below.
-@pytest.mark.thorough
 @pytest.mark.parametrize("moment", ["predictions", "members_2", "publish:1", "publish:5"])
 @pytest.mark.parametrize("existing", [True, False])
 def test_a_killed_process_leaves_the_database_as_it_was(moment, existing, files):
@@ -322,7 +320,6 @@ def test_a_killed_process_leaves_the_database_as_it_was(moment, existing, files)
     ]
 
 
-@pytest.mark.thorough
 def test_killed_at_every_statement_around_the_commit(files):
     path = files / "prime.duckdb"
     for _ in range(2):  # the first run makes the tables as well
@@ -349,7 +346,6 @@ def test_killed_at_every_statement_around_the_commit(files):
         assert rows_of[0] == rows_of[1] != []
 
 
-@pytest.mark.thorough
 @pytest.mark.parametrize("moment", ["predictions", "candidates_1", "tag_sets", "publish"])
 def test_a_process_killed_from_outside(moment, files):
     """Killed while it goes on working after it said that a step is done."""

@@ -116,7 +116,6 @@ def test_search_equals_the_oracle(plan, data, chosen):
             assert (run.note is None) == bool(expected)
 
 
-@pytest.mark.thorough
 @examples(12)
 @given(tables(), options(), st.sampled_from(["prediction", "model,label", "distance"]))
 def test_custom_error_and_grouping_equal_the_oracle(data, chosen, how):

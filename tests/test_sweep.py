@@ -56,7 +56,6 @@ def cells_of(relation):
     }
 
 
-@pytest.mark.thorough
 @SLOW
 @given(tables(), options(), st.integers(1, 4), st.sampled_from([0.05, 0.1, 0.25]))
 def test_every_cell_is_a_refiltered_run_and_what_brute_force_finds(example, chosen, more, steeper):
@@ -77,7 +76,6 @@ def test_every_cell_is_a_refiltered_run_and_what_brute_force_finds(example, chos
         }
 
 
-@pytest.mark.thorough
 @SLOW
 @given(tables(), options(), st.integers(1, 6), st.sampled_from([0.05, 0.15, 0.3, 0.5]))
 def test_a_cell_is_refused_where_a_refiltered_run_is(example, chosen, images, drop):

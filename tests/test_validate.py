@@ -213,7 +213,6 @@ def expected(run, unseen, min_drop, least, tolerance):
     return found
 
 
-@pytest.mark.thorough
 @examples(8)
 @given(
     seen=IMAGES,

@@ -690,7 +690,6 @@ def kill(chunk: int, moments: dict[Path, str]) -> list[bool]:
     return [int(line) == signal.SIGKILL for line in done.stdout.splitlines()]
 
 
-@pytest.mark.thorough
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_killed_in_the_model(many: Path, tmp_path: Path) -> None:
     moments = [1, CHUNK + 33, 2 * CHUNK, 2 * CHUNK + 1]
@@ -705,7 +704,6 @@ def test_killed_in_the_model(many: Path, tmp_path: Path) -> None:
         assert embeddings(path) == expected(*range(COUNT))
 
 
-@pytest.mark.thorough
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_killed_at_a_statement(loaded_few: Path, tmp_path: Path) -> None:
     statements: list[Any] = []
@@ -729,7 +727,6 @@ def test_killed_at_a_statement(loaded_few: Path, tmp_path: Path) -> None:
         assert problems(path) == {}
 
 
-@pytest.mark.thorough
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_killed_while_loading(many: Path, tmp_path: Path) -> None:
     (tmp_path / "pictures").symlink_to(many.parent / "pictures")
@@ -764,7 +761,6 @@ def name(pictures):
 """
 
 
-@pytest.mark.thorough
 @pytest.mark.skipif(os.name == "nt", reason="needs signals")
 def test_predict_killed_interrupted_completed(
     many: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
