@@ -1,4 +1,7 @@
-PYTHON ?= python3
+# The oldest Python that we admit. There is a torch for it without CUDA; with others gigabytes would come.
+PYTHON ?= $(or $(shell sh tests/python.sh 3.11),python3)
+# The newest one here, if any, with which the tests run that need no torch.
+NEWEST := $(shell sh tests/python.sh 3.14 3.13 3.12)
 VENV := .venv
 BIN := $(VENV)/bin
 # Asked for together, or pip takes another torch than torchvision's, with gigabytes of CUDA.
@@ -7,10 +10,12 @@ TORCH := torch==2.13.0 torchvision==0.28.0
 # those are, by hundreds of processes: each would compile them again, for seconds.
 INSTALL := -m pip install --quiet --disable-pip-version-check --no-compile
 unexport PYTHONDONTWRITEBYTECODE
-# A file's tests share what is made once for them. The files start in the order of tests/conftest.py.
-PYTEST := -m pytest -n auto --dist loadfile --no-loadscope-reorder
+# Each process gets half of the tests, in the order of their files, since those of a file share what is made
+# once for them. One that has nothing left takes half of another's. .ci/run asks for reports in a folder.
+REPORT = $(if $(JUNIT),--junitxml=$(JUNIT)/$@.xml)
+PYTEST = -m pytest -n auto --dist worksteal $(REPORT)
 
-.PHONY: demo demo-images test chromium test-lowest test-schedules test-warehouses test-on-spark test-on-others lint bench bench-peers test-peers bench-vision example clean
+.PHONY: demo demo-images test test-these test-core test-vision test-kills environments chromium postgres test-random test-lowest lowest-tests test-schedules test-warehouses test-on-spark test-on-others lint bench bench-peers test-peers bench-vision example clean
 
 demo: $(VENV)/.core  ## Install the core into .venv and show real failure modes of a real classifier
 	$(BIN)/prime-sql demo
@@ -18,59 +23,112 @@ demo: $(VENV)/.core  ## Install the core into .venv and show real failure modes 
 demo-images: $(VENV)/.demo  ## The same from pixels: embed, tag and predict the pictures, then search
 	$(BIN)/prime-sql demo --images
 
-test: $(VENV)/.test $(VENV)/duckdb/.done chromium  ## Install what the tests need into .venv and run them all
+# The tests that need no model.
+NEW := $(VENV)$(if $(NEWEST),/newest)
+CORE := tests $(addprefix --ignore=tests/,vision warehouses schedules)
+
+test:  ## Run the tests with the newest packages, most of them with the newest Python; or those in ARGS
+ifdef ARGS
+	$(MAKE) test-these
+else
+	$(MAKE) test-core
+	$(MAKE) test-vision
+endif
+
+test-these: $(VENV)/.test $(VENV)/duckdb/.done chromium
 	$(BIN)/python $(PYTEST) $(ARGS)
+
+test-core: $(NEW)/$(if $(NEWEST),.done,.test) $(NEW)/duckdb/.done chromium
+	@$(if $(NEWEST),,echo "There is no Python newer than $(PYTHON) here: its tests run with that one")
+	$(NEW)/bin/python $(PYTEST) $(CORE)
+
+test-vision: $(VENV)/.test
+	$(BIN)/python $(PYTEST) tests/vision
+
+test-kills: $(VENV)/duckdb/.done  ## Kill hundreds of processes at their work, on each line of DuckDB; look at what they left
+	for line in 1.4 1.5 2; do \
+		PYTHONPATH=$(VENV)/duckdb/$$line $(BIN)/python -m tests.kills --kills $(or $(KILLS),120) $(ARGS) || exit 1; \
+	done
+
+test-random: $(VENV)/.test $(VENV)/warehouses/.done chromium postgres  ## Other and more generated data; SEED=... repeats them
+	@echo "The seed is $(SEED); to do the same again: make test-random SEED=$(SEED)"
+	$(OTHERS) $(BIN)/python $(PYTEST) -m random --hypothesis-seed=$(SEED) $(or $(ARGS),tests --ignore=tests/warehouses)
+	$(if $(ARGS),,$(OTHERS) PRIME_SQL_ENGINES=all $(VENV)/warehouses/bin/python -m pytest -m random --hypothesis-seed=$(SEED) tests/warehouses)
+	@echo "The seed was $(SEED)"
+
+SEED := $(or $(SEED),$(shell od -An -N4 -tu4 /dev/urandom | tr -d ' '))
+OTHERS = PRIME_SQL_SEED=$(SEED) PRIME_SQL_TIMES=$(or $(TIMES),20)
+
+# Without the models: torch has no build without CUDA for other Pythons.
+$(VENV)/newest/.done: pyproject.toml
+	$(NEWEST) -m venv $(VENV)/newest
+	$(VENV)/newest/bin/python $(INSTALL) -e '.[report,test]'
+	touch $@
 
 chromium:  ## Install the browser in which the tests look at a report, where we may
 	sh tests/chromium.sh
 
-# The tests that between them use every package in each way that we do: whole files where much of them is
-# about what others wrote, and single tests of files about our own SQL. Those of exact output (how wide
-# rich draws a table, in which words sqlglot writes, is not ours to pin) and the longest ones are left out.
-LOWEST := $(patsubst %,tests/test_%.py,cli compile gates inputs output queries report run search snapshots sources) \
-	$(patsubst %,tests/vision/test_%.py,captions classifiers commands images tag) \
-	$(addprefix tests/test_,compare.py::test_the_command_compares_runs_of_one_file_and_of_two \
-	demo.py::test_its_next_commands_run_as_printed \
-	explain.py::test_the_command_prints_the_parts_one_below_the_other \
-	history.py::test_the_command_prints_a_line_for_each_mode \
-	job.py::test_a_job_finds_what_a_search_finds \
-	job.py::test_questions_and_sql_join_with_business_tables_by_name \
-	job.py::test_the_comments_of_a_first_file_are_settings_that_fit \
-	job.py::test_init_sees_a_wide_table \
-	job.py::test_the_schema_and_the_reader_agree \
-	job.py::test_a_traceback_has_no_values_either \
-	validate.py::test_validate_prints_modes_and_a_summary) \
-	$(addprefix tests/vision/test_steps.py::,test_any_call test_out_of_memory test_only_what_is_new test_two_threads_call_at_once)
+# For an environment beside .venv: with the same Python, and with its packages where their versions fit.
+# Torch and what comes with it are most of an installation.
+define beside
+	$(BIN)/python -m venv $(@D)
+	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > $(@D)/packages.pth
+	mv $(@D)/packages.pth $$($(@D)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+endef
+
+environments: $(addprefix $(VENV)/,.test lowest/.done schedules/.done warehouses/.done $(if $(NEWEST),newest/.done))
+
+# The tests that between them call other packages in each way that we do: those without a model are chosen
+# by `make lowest-tests`, those with one by hand.
+LOWEST := @tests/lowest_tests.txt $(addprefix tests/vision/test_, \
+	captions.py classifiers.py functions.py pictures.py ram.py::test_scores \
+	$(addprefix images.py::test_,layouts globs files_of_rows frames bytes paths_and_uris \
+		a_table_of_the_database_itself an_ibis_connection) \
+	$(addprefix steps.py::test_,any_call out_of_memory only_what_is_new two_threads_call_at_once) \
+	$(addprefix tag.py::test_,a_table_of_tags_in_any_form a_list_of_tags_for_each_image \
+		captions_of_an_image_are_put_together what_a_tagger_raises_passes_through_the_engine \
+		embeddings_are_those_of_open_clip_at_length_one texts_are_embedded_as_by_open_clip \
+		names_that_open_clip_does_not_know a_folder_has_its_own_weights a_folder_without_a_model \
+		weights_that_do_not_fit_are_named a_hub_that_cannot_be_reached a_pickle_is_not_unpickled \
+		weights_of_torch_are_read_without_more code_beside_the_weights_is_not_run_for_a_tokenizer \
+		weights_have_one_name_and_the_activation_that_they_were_trained_with \
+		clip_tags_are_those_of_the_embeddings a_vocabulary_in_any_form from_pictures_to_failure_modes) \
+	$(addprefix commands.py::test_,embed_and_tag_with_a_clip_model tags_of_a_table_and_of_captions \
+		predict_loads_images_into_a_new_database_first images_says_what_it_loaded_and_what_it_could_not))
 
 test-lowest: $(VENV)/lowest/.done  ## Tests with the lowest versions that pyproject.toml admits
-	$(VENV)/lowest/bin/python $(PYTEST) -m "not thorough" \
-		-k "not sql_in_every_form and not made_of and not dbt_model and not databricks_gets" $(or $(ARGS),$(LOWEST))
+	$(VENV)/lowest/bin/python $(PYTEST) $(or $(ARGS),$(LOWEST))
+
+lowest-tests: $(VENV)/newest/.done chromium  ## Choose these tests anew, by what they call of other packages
+	$(VENV)/newest/bin/python -m pytest -n0 -p tests.calls $(CORE)
 
 test-schedules: $(VENV)/schedules/.done  ## Install dbt, Airflow and Dagster beside the core; run the scheduled examples
 	DO_NOT_TRACK=1 $(VENV)/schedules/bin/python $(PYTEST) $(or $(ARGS),tests/schedules)
 
-$(VENV)/schedules/.done: pyproject.toml tests/schedules/requirements.txt | $(VENV)/bin/python
-	$(PYTHON) -m venv $(VENV)/schedules
+$(VENV)/schedules/.done: pyproject.toml tests/schedules/requirements.txt $(VENV)/.test
+	$(beside)
 	$(VENV)/schedules/bin/python $(INSTALL) -r tests/schedules/requirements.txt -e .
 	touch $@
 
-test-warehouses: $(VENV)/warehouses/.done  ## Run on PostgreSQL, Spark, ClickHouse and DataFusion, installed beside the core
+test-warehouses: $(VENV)/warehouses/.done postgres  ## Run on PostgreSQL, Spark, ClickHouse and DataFusion, installed beside the core
 	$(MAKE) -j 2 --output-sync=target test-on-spark test-on-others
 
 # In a process each: Spark starts once, and goes its own pace.
-test-on-spark test-on-others: test-on-%: $(VENV)/warehouses/.done
-	sh tests/postgres.sh
-	PRIME_SQL_ENGINES=all $(VENV)/warehouses/bin/python -m pytest --durations=10 \
+test-on-spark test-on-others: test-on-%: $(VENV)/warehouses/.done postgres
+	PRIME_SQL_ENGINES=all $(VENV)/warehouses/bin/python -m pytest $(REPORT) \
 		-k $(if $(filter spark,$*),spark,"not spark") $(or $(ARGS),tests/warehouses)
 
-$(VENV)/warehouses/.done: pyproject.toml tests/warehouses/requirements.txt | $(VENV)/bin/python
-	$(PYTHON) -m venv $(VENV)/warehouses
+postgres:  ## Install PostgreSQL, and a Java for Spark, where we may
+	sh tests/postgres.sh
+
+$(VENV)/warehouses/.done: pyproject.toml tests/warehouses/requirements.txt $(VENV)/.test
+	$(beside)
 	$(VENV)/warehouses/bin/python $(INSTALL) $(TORCH) \
 		-r tests/warehouses/requirements.txt -e '.[demo,postgres,spark,clickhouse,datafusion]'
 	touch $@
 
-$(VENV)/lowest/.done: pyproject.toml tests/lowest.txt | $(VENV)/bin/python
-	$(PYTHON) -m venv $(VENV)/lowest
+$(VENV)/lowest/.done: pyproject.toml tests/lowest.txt $(VENV)/.test
+	$(beside)
 	$(VENV)/lowest/bin/python $(INSTALL) -c tests/lowest.txt $(TORCH) -e '.[captions,demo,test]'
 	touch $@
 
@@ -120,11 +178,13 @@ $(VENV)/.demo: pyproject.toml | $(VENV)/bin/python
 
 # One DuckDB of each line that pyproject.toml admits, for processes of the tests that put one of these
 # folders first on PYTHONPATH.
-$(VENV)/duckdb/.done: pyproject.toml | $(VENV)/bin/python
-	rm -rf $(VENV)/duckdb
-	$(BIN)/python $(INSTALL) --no-deps --target $(VENV)/duckdb/1.4 'duckdb==1.4.0'
-	$(BIN)/python $(INSTALL) --no-deps --target $(VENV)/duckdb/1.5 'duckdb==1.5.*'
-	$(BIN)/python $(INSTALL) --no-deps --target $(VENV)/duckdb/2 'duckdb>=2,<3'
+$(VENV)/duckdb/.done: $(VENV)/.test
+$(VENV)/newest/duckdb/.done: $(VENV)/newest/.done
+$(VENV)/duckdb/.done $(VENV)/newest/duckdb/.done:
+	rm -rf $(@D)
+	$(@D)/../bin/python $(INSTALL) --no-deps --target $(@D)/1.4 'duckdb==1.4.0'
+	$(@D)/../bin/python $(INSTALL) --no-deps --target $(@D)/1.5 'duckdb==1.5.*'
+	$(@D)/../bin/python $(INSTALL) --no-deps --target $(@D)/2 'duckdb>=2,<3'
 	touch $@
 
 clean:

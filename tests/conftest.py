@@ -2,39 +2,19 @@
 
 import os
 import subprocess
-from pathlib import Path
 
 import pytest
-from hypothesis import settings
 
-# Elsewhere every run of the tests tries other examples, and may find something new; where a change
-# is judged, it is judged by the same examples each time.
-settings.register_profile("ci", derandomize=True, print_blob=True)
-if os.environ.get("CI"):
-    settings.load_profile("ci")
-
-# Files that take longest, which start first where several processes share the tests: at the end of
-# all, one alone would be at work. Those after them come in the order of their names.
-LONGEST = (
-    "vision/test_emoji.py",
-    "test_readme.py",
-    "test_imagenet_x.py",
-    "test_wheel.py",
-    "test_job.py",
-    "test_history.py",
-    "test_cli.py",
-    "test_search.py",
-    "test_report.py",
-    "vision/test_classifiers.py",
-    "vision/test_tag.py",
-)
+# Where several processes share the tests there is one for each core: more threads of each would
+# wait for each other, and use up the time of the others by waiting. Before torch and NumPy start.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
 def pytest_collection_modifyitems(items):
-    here = Path(__file__).parent
-    rank = {here / name: place for place, name in enumerate(LONGEST)}
-    assert all(path.exists() for path in rank)
-    items.sort(key=lambda item: rank.get(item.path, len(rank)))
+    for item in items:
+        if getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
+            item.add_marker("random")
 
 
 @pytest.fixture

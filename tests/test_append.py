@@ -11,13 +11,14 @@ import duckdb
 import ibis
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import prime_sql as ps
 from prime_sql import append, counting
 from prime_sql.warehouse import Warehouse
 from tests import data
+from tests.examples import examples
 from tests.test_cli import fail, succeed
 from tests.test_run import contents
 from tests.test_search import PLANS, TAGS, frames, options
@@ -135,7 +136,7 @@ def nights(draw):
     return found
 
 
-def check_nights(plan, chosen, nights, most_changed=9):
+def check_nights(plan, chosen, nights, most_changed):
     everything = Everything()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Warehouse, "plans", plan)
@@ -160,23 +161,11 @@ def check_nights(plan, chosen, nights, most_changed=9):
         into.disconnect()
 
 
-few = settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
-many = settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
-
-
 @pytest.mark.parametrize("plan", PLANS)
-@few
+@examples(6)
 @given(nights(), options(), st.sampled_from([9, 0.3]))
 def test_nights_one_by_one_equal_a_full_search(plan, nights, chosen, most_changed):
     check_nights(plan, chosen, nights, most_changed)
-
-
-@pytest.mark.thorough
-@pytest.mark.parametrize("plan", PLANS)
-@many
-@given(nights(), options())
-def test_many_nights_one_by_one_equal_a_full_search(plan, nights, chosen):
-    check_nights(plan, chosen, nights)
 
 
 # Where exactness is delicate ----------------------------------------------------------------------

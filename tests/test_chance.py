@@ -8,17 +8,17 @@ import duckdb
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from polars.testing import assert_frame_equal
 from scipy import stats
 
 import prime_sql as ps
 from prime_sql import queries
 from tests import oracle
+from tests.examples import examples
 from tests.test_search import frames, options, tables
 
 pytestmark = pytest.mark.filterwarnings("ignore::prime_sql.InputWarning")
-FILTERS = list(HealthCheck)
 LARGE = {"min_images": 10, "min_drop": 0.2, "max_tags": 3}
 
 
@@ -66,7 +66,7 @@ def eligible_sets(predictions, tags, max_tags, min_images):
     return found
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=FILTERS)
+@examples(8)
 @given(tables(), options())
 def test_intervals_and_p_values_are_those_of_scipy(data, chosen):
     with ps.search(*frames(*data), **chosen) as run:
@@ -204,7 +204,6 @@ def test_max_q_is_a_fraction(value):
         ps.Options(max_q=value)
 
 
-@pytest.mark.thorough
 def test_chance_finds_nothing_in_noise_and_what_was_planted():
     """At most one run of noise in twenty has a significant mode; planted ones are found."""
     rng = np.random.default_rng(20)
@@ -299,8 +298,7 @@ def test_shuffles_are_counted_in_whole_numbers(shuffles, seed):
 # Success modes ------------------------------------------------------------------------------------
 
 
-@pytest.mark.thorough
-@settings(max_examples=12, deadline=None, suppress_health_check=FILTERS)
+@examples(8)
 @given(tables(), options())
 def test_success_modes_are_failure_modes_of_flipped_errors(data, chosen):
     predictions, tags = data

@@ -6,18 +6,19 @@ from fractions import Fraction
 
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
 import prime_sql as ps
 from tests import data, oracle
+from tests.examples import examples
 from tests.test_cli import fail, succeed
 from tests.test_search import frames, options, tables
 
 pytestmark = pytest.mark.filterwarnings("ignore::prime_sql.InputWarning")
 
-SLOW = settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck))
+SLOW = examples(4)
 
 
 def search(*groups, **changes):
@@ -250,7 +251,6 @@ def judged(mode, sides, found_in, chosen, q):
     return PERSISTING
 
 
-@pytest.mark.thorough
 @SLOW
 @given(tables(), tables(), options(), st.booleans())
 def test_comparisons_equal_the_oracle(first, second, chosen, narrow):
@@ -344,7 +344,6 @@ def test_absent_tags_are_counted_in_the_run_where_they_are_no_mode():
             assert row["errors_b"] == sum(wrong_b[image] for image in own)
 
 
-@pytest.mark.thorough
 @SLOW
 @given(tables(), tables(), options())
 def test_the_other_way_round_new_is_fixed(first, second, chosen):

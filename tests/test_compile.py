@@ -14,13 +14,14 @@ import polars as pl
 import pytest
 import sqlglot
 import sqlglot.expressions as sge
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from polars.testing import assert_frame_equal
 from sqlglot.tokens import TokenType
 
 import prime_sql as ps
 from prime_sql.defaults import DIALECTS
 from tests import data
+from tests.examples import examples
 from tests.test_cli import fail, succeed
 from tests.test_search import options as some_options
 from tests.test_search import tables as some_tables
@@ -75,8 +76,7 @@ def test_the_rows_are_those_of_a_search(options):
         assert answer.columns[:4] == ["mode_id", "class_name", "tags", "tag_count"]
 
 
-@pytest.mark.thorough
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@examples(8)
 @given(tables=some_tables(), options=some_options())
 def test_the_rows_are_those_of_a_search_on_any_tables(tables, options):
     predictions = pl.DataFrame(tables[0], schema=["image_id", "label", "prediction"], orient="row")

@@ -7,10 +7,11 @@ from itertools import combinations
 import ibis
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 
 import prime_sql as ps
 from tests import data
+from tests.examples import examples
 from tests.test_cli import fail, succeed
 from tests.test_search import frames, options, tables
 
@@ -85,8 +86,7 @@ def check(run, predictions, tags):
         assert shown.equals(run.explain(mode["mode_id"], examples=3).images.to_polars())
 
 
-@pytest.mark.thorough
-@settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck))
+@examples(4)
 @given(tables(), options())
 def test_explanations_equal_what_the_rows_say(example, chosen):
     predictions, tags = example

@@ -7,13 +7,14 @@ from datetime import datetime
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 import prime_sql as ps
 from prime_sql import gates
 from tests import data
+from tests.examples import examples
 from tests.test_cli import call, fail, succeed
 from tests.test_history import NIGHTS, night, store
 from tests.test_search import frames
@@ -435,7 +436,7 @@ def tripped():
         yield run, outcome
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.text(max_size=20), st.text(max_size=20))
 def test_any_name_gives_valid_xml(tmp_path_factory, tripped, name, text):
     run, outcome = tripped

@@ -3,11 +3,12 @@
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from polars.testing import assert_frame_equal
 
 import prime_sql as ps
 from prime_sql.warehouse import Warehouse
+from tests.examples import examples
 from tests.test_search import PLANS, frames, options, tables
 
 pytestmark = pytest.mark.filterwarnings("ignore::prime_sql.InputWarning")
@@ -17,9 +18,8 @@ def rows(relation):
     return relation.to_polars().drop("run_id", strict=False)
 
 
-@pytest.mark.thorough
 @pytest.mark.parametrize("plan", PLANS)
-@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
+@examples(5)
 @given(tables(), options())
 def test_wide_enough_it_finds_all_and_narrow_it_finds_some(plan, data, chosen):
     with pytest.MonkeyPatch.context() as patch:

@@ -8,7 +8,7 @@ from collections import defaultdict
 import duckdb
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
@@ -17,13 +17,14 @@ from prime_sql.history import sparkline
 from prime_sql.prune import TABLES, outdated
 from prime_sql.stored import COMPLETE, UNPUBLISHED
 from tests import data, oracle
+from tests.examples import examples
 from tests.test_cli import fail, succeed
 from tests.test_compare import counted
 from tests.test_search import frames, options, tables
 
 pytestmark = pytest.mark.filterwarnings("ignore::prime_sql.InputWarning")
 
-SLOW = settings(max_examples=3, deadline=None, suppress_health_check=list(HealthCheck))
+SLOW = examples(3)
 CHOSEN = {"min_images": 20, "min_drop": 0.32, "max_tags": 2, "min_tag_images": None}
 NEW, PERSISTING, FIXED, UNDECIDED = "new", "persisting", "fixed", "undecided"
 
@@ -170,15 +171,25 @@ def nights(tmp_path_factory):
     return db
 
 
+def modes_of(predictions, tags, chosen):
+    """The failure modes of a night, by class and sorted tags."""
+    outcomes = [(label, image, label != guess) for image, label, guess in predictions]
+    return oracle.failure_modes(outcomes, tags, **chosen)
+
+
 def check(rows, nights, first, chosen):
     """Compare the rows of a history with brute force over the tables of each night."""
+    keys = {
+        (class_name, " + ".join(names)): (class_name, names)  # " + " may stand inside a tag
+        for predictions, tags in nights
+        for class_name, names in modes_of(predictions, tags, chosen)
+    }
     for row in rows:
         predictions, tags = nights[row["run_id"] - first]
-        key = row["class_name"], tuple(row["tags"].split(" + "))
+        key = keys[row["class_name"], row["tags"]]
         images, errors, class_images, class_errors = counted(predictions, tags, key, chosen)
         assert (row["images"], row["errors"]) == (images, errors)
-        outcomes = [(label, image, label != guess) for image, label, guess in predictions]
-        assert row["is_mode"] == (key in oracle.failure_modes(outcomes, tags, **chosen))
+        assert row["is_mode"] == (key in modes_of(predictions, tags, chosen))
         right = None if not images else 1 - errors / images
         class_right = None if class_images is None else 1 - class_errors / class_images
         assert row["accuracy"] == (None if right is None else pytest.approx(right))
@@ -267,7 +278,6 @@ def test_a_refiltered_run_is_followed_like_a_search(tmp_path):
         assert found.filter(known).height >= expected.filter(known).height
 
 
-@pytest.mark.thorough
 @SLOW
 @given(st.lists(tables(), min_size=3, max_size=3), options())
 def test_histories_equal_the_oracle(tmp_path_factory, nights, chosen):
@@ -277,11 +287,9 @@ def test_histories_equal_the_oracle(tmp_path_factory, nights, chosen):
     with ps.open_run(db) as run:
         rows = run.history().to_polars().to_dicts()
     check(rows, nights, 1, chosen)
-    modes = set()
-    for predictions, tags in nights[1:]:
-        outcomes = [(label, image, label != guess) for image, label, guess in predictions]
-        modes |= set(oracle.failure_modes(outcomes, tags, **chosen))
-    assert {(row["class_name"], tuple(row["tags"].split(" + "))) for row in rows} == modes
+    modes = {key for night in nights[1:] for key in modes_of(*night, chosen)}
+    found = {(row["class_name"], row["tags"]) for row in rows}
+    assert found == {(class_name, " + ".join(names)) for class_name, names in modes}
     assert len(rows) == 3 * len(modes)
 
 
@@ -346,7 +354,7 @@ def stored(draw):
     return rows
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(stored(), st.integers(1, 5), st.sampled_from([None, "a"]))
 def test_which_runs_go(rows, keep, job):
     kinds = defaultdict(list)
@@ -487,7 +495,6 @@ ps.prune(sys.argv[1], keep=1, on_sql=on_sql)
 """
 
 
-@pytest.mark.thorough
 def test_killed_in_the_middle_all_runs_are_there(full, tmp_path):
     db = tmp_path / "prime.duckdb"
     before = contents(full)

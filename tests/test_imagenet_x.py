@@ -32,7 +32,6 @@ def search(model, **options):
     )
 
 
-@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("plan", "error"),
     [("duckdb", "label <> prediction"), (None, "metaclass <> predicted_metaclass")],

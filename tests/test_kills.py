@@ -156,9 +156,8 @@ def test_a_number_follows_the_rows_of_no_run_of_a_database_in_memory():
 
 @pytest.mark.parametrize(("line", "kills"), [("1.5", 14), ("2", 16)])
 def test_processes_that_are_killed_leave_nothing_half_done(line, kills):
-    # By its folder: `make test` installs one DuckDB of each line beside its own.
-    folder = ROOT / ".venv" / "duckdb" / line
-    assert folder.is_dir(), "make .venv/duckdb/.done"
+    folder = Path(sys.prefix, "duckdb", line)
+    assert folder.is_dir(), f"{folder} is not there: make .venv/duckdb/.done"
     command = [sys.executable, "-m", "tests.kills", "--seed=0", "--images", "3000", "14000"]
     done = subprocess.run(
         [*command, f"--kills={kills}"],

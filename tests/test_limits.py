@@ -9,7 +9,7 @@ import sys
 import duckdb
 import ibis
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from polars.testing import assert_frame_equal
 
 import prime_sql as ps
@@ -19,6 +19,7 @@ from prime_sql.limits import Limits
 from prime_sql.warehouse import Warehouse
 from tests import oracle
 from tests.data import expected, found, search
+from tests.examples import examples
 from tests.test_cli import fail
 from tests.test_search import PLANS, assert_same, frames, options, tables
 
@@ -42,7 +43,7 @@ def one_class_at_a_time(monkeypatch):
 
 
 @pytest.mark.parametrize("plan", PLANS)
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@examples(8)
 @given(tables(), options())
 def test_classes_counted_one_by_one_equal_the_oracle(plan, data, chosen):
     predictions, tags = data

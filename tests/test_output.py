@@ -305,7 +305,6 @@ def test_files_that_cannot_be_written_are_refused_beforehand(tmp_path, name):
         output.check_file(tmp_path / name)
 
 
-@pytest.mark.thorough
 @pytest.mark.parametrize("name", ["rows.parquet", "rows.csv", "rows.json"])
 def test_on_a_full_disk_the_file_that_was_there_stays(small_disk, name):
     path = small_disk / name

@@ -7,11 +7,12 @@ import ibis
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import prime_sql as ps
 from tests import data
+from tests.examples import examples
 from tests.test_cli import fail, parameters, succeed
 from tests.test_search import TAGS, frames, options, tables
 
@@ -84,7 +85,7 @@ def test_images_that_carry_all_tags_are_picked(run):
 
 
 @quietly
-@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
+@examples(6)
 @given(
     st.lists(st.tuples(st.sampled_from("uvwxyz"), st.sampled_from([*TAGS, "other"])), max_size=30),
     tables(),
@@ -540,9 +541,8 @@ def assert_same(found, expected):
         assert found[key] == (modes, pytest.approx(weight, abs=1e-9)), key
 
 
-@pytest.mark.thorough
 @quietly
-@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
+@examples(6)
 @given(tables(), tables(), options(), st.booleans())
 def test_weights_equal_brute_force_over_sets(example, training, chosen, normalise):
     predictions, tags = example

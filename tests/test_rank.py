@@ -5,7 +5,7 @@ from math import ceil
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
@@ -13,7 +13,7 @@ import prime_sql as ps
 from prime_sql import cli, demo, queries, rank
 from prime_sql.cli.top import By
 from tests import data
-from tests.test_run import FILTERS
+from tests.examples import examples
 from tests.test_search import frames, tables
 
 pytestmark = pytest.mark.filterwarnings("ignore::prime_sql.InputWarning")
@@ -148,7 +148,7 @@ def assert_same(run, sets, by, overlap, top, min_jaccard):
         assert row["other_share"] == pytest.approx(row["shared_images"] / row["other_images"])
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=FILTERS)
+@examples(10)
 @given(
     rows=tables(),
     min_images=st.integers(1, 3),

@@ -3,10 +3,12 @@
 ``UPDATE_SNAPSHOTS=1`` writes the output into the README; read the difference before committing it.
 """
 
+import contextlib
 import doctest
 import importlib
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +17,7 @@ import duckdb
 import polars as pl
 import pytest
 import typer
+from typer.testing import CliRunner
 
 import prime_sql as ps
 from prime_sql.cli import app
@@ -32,7 +35,21 @@ def folder(tmp_path):
     return tmp_path
 
 
+# A line of one command, whose first lines may be all that is shown: it needs no process.
+ONE_COMMAND = re.compile(r"prime-sql [^;&|$\\\n]*(?:\| head -(\d+))?")
+
+
 def run(command, folder):
+    """Return what a line prints: in this process, or in bash where it uses more of it."""
+    if alone := ONE_COMMAND.fullmatch(command):
+        arguments = shlex.split(command.partition(" | head -")[0])[1:]
+        with contextlib.chdir(folder):
+            result = CliRunner().invoke(app, arguments)
+        if not isinstance(result.exception, SystemExit | None):
+            raise result.exception
+        lines = result.output if alone[1] is None else result.stdout
+        head = None if alone[1] is None else int(alone[1])
+        return "\n".join(line.rstrip() for line in lines.splitlines()[:head])
     done = subprocess.run(
         ["bash", "-c", command],
         cwd=folder,
@@ -48,10 +65,12 @@ def run(command, folder):
 
 def test_console_examples_print_what_the_readme_says(folder):
     text = README.read_text(encoding="utf-8")
+    in_bash = []
 
     def rerun(block):
-        commands = [line for line in block[1].splitlines() if line.startswith("$ ")]
-        shown = [f"{command}\n{run(command[2:], folder)}".strip() for command in commands]
+        commands = [line[2:] for line in block[1].splitlines() if line.startswith("$ ")]
+        in_bash.extend(each for each in commands if not ONE_COMMAND.fullmatch(each))
+        shown = [f"$ {command}\n{run(command, folder)}".strip() for command in commands]
         return "```console\n" + "\n".join(shown) + "\n```"
 
     blocks = re.compile(r"```console\n(.*?)\n```", re.DOTALL)
@@ -60,6 +79,7 @@ def test_console_examples_print_what_the_readme_says(folder):
     if os.environ.get("UPDATE_SNAPSHOTS"):
         README.write_text(now, encoding="utf-8")
     assert CLOCK.sub("…", now) == CLOCK.sub("…", README.read_text(encoding="utf-8"))
+    assert len(in_bash) >= 4  # these show that what a reader types runs as it is typed
 
 
 def test_the_example_on_tables_of_your_own(folder):

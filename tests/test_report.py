@@ -366,7 +366,6 @@ def test_the_scatter_of_many_modes_has_few_points(report):
     assert sorted(m.unseen_accuracy_drop for m in modes[:700]) == sorted(u for _, u, _ in few)
 
 
-@pytest.mark.thorough
 @pytest.mark.parametrize("length", [10, 500])
 def test_a_page_of_5000_failure_modes_stays_small(report, length):
     """With 50 cards of 63 subsets, 450 pictures, and names as long as any."""

@@ -12,11 +12,12 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from polars.testing import assert_frame_equal
 
 import prime_sql as ps
 from prime_sql.warehouse import Warehouse
+from tests.examples import examples
 from tests.test_search import frames, options, tables
 
 DESIGN = {  # the columns of DESIGN section 3
@@ -64,7 +65,6 @@ DESIGN = {  # the columns of DESIGN section 3
     ],
 }
 THRESHOLDS = {"min_images": 4, "min_drop": 0.2}
-FILTERS = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.data_too_large]
 
 
 @pytest.fixture(scope="module")
@@ -222,9 +222,8 @@ def rows(relation):
     return relation.to_polars().drop("run_id")
 
 
-@pytest.mark.thorough
 @pytest.mark.filterwarnings("ignore::prime_sql.InputWarning")
-@settings(max_examples=25, deadline=None, suppress_health_check=FILTERS)
+@examples(12)
 @given(tables(), options(), options())
 def test_refilter_equals_a_new_search_or_says_that_it_cannot(data, counted, asked):
     with ps.search(*frames(*data), **counted) as old:
@@ -330,7 +329,6 @@ def files(example, tmp_path):
 
 # The transaction: begin, the statements that make the tables (once), the number of the run, eight
 # inserts, commit. Counted from its end in the test below.
-@pytest.mark.thorough
 @pytest.mark.parametrize("moment", ["predictions", "members_2", "publish:1", "publish:5"])
 @pytest.mark.parametrize("existing", [True, False])
 def test_a_killed_process_leaves_the_database_as_it_was(moment, existing, files):
@@ -352,7 +350,6 @@ def test_a_killed_process_leaves_the_database_as_it_was(moment, existing, files)
     ]
 
 
-@pytest.mark.thorough
 def test_killed_at_every_statement_around_the_commit(files):
     path = files / "prime.duckdb"
     for _ in range(2):  # the first run makes the tables as well
@@ -379,7 +376,6 @@ def test_killed_at_every_statement_around_the_commit(files):
         assert rows_of[0] == rows_of[1] != []
 
 
-@pytest.mark.thorough
 @pytest.mark.parametrize("moment", ["predictions", "candidates_1", "tag_sets", "publish"])
 def test_a_process_killed_from_outside(moment, files):
     """Killed while it goes on working after it said that a step is done."""

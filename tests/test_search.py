@@ -5,13 +5,14 @@ import random
 
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import prime_sql as ps
 from prime_sql import counting
 from prime_sql.warehouse import Warehouse
 from tests import oracle
+from tests.examples import examples, seed
 
 pytestmark = pytest.mark.filterwarnings("ignore::prime_sql.InputWarning")
 
@@ -98,7 +99,7 @@ def assert_same(run, expected, counted):
 
 
 @pytest.mark.parametrize("plan", PLANS)
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@examples(25)
 @given(tables(), options())
 def test_search_equals_the_oracle(plan, data, chosen):
     predictions, tags = data
@@ -115,8 +116,7 @@ def test_search_equals_the_oracle(plan, data, chosen):
             assert (run.note is None) == bool(expected)
 
 
-@pytest.mark.thorough
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@examples(12)
 @given(tables(), options(), st.sampled_from(["prediction", "model,label", "distance"]))
 def test_custom_error_and_grouping_equal_the_oracle(data, chosen, how):
     predictions, tags = data
@@ -215,10 +215,11 @@ def test_bit_strings_that_are_too_long_give_way_to_rows(limit, monkeypatch):
     assert found[0].equals(found[1])
 
 
+@pytest.mark.random
 @pytest.mark.parametrize("tags_of_an_image", [2, 12])  # of 60
 def test_pairs_are_counted_by_bits_and_by_rows_alike(tags_of_an_image, monkeypatch):
     """Whichever is less work is taken; the other finds the same."""
-    chance = random.Random(tags_of_an_image)
+    chance = random.Random(seed(tags_of_an_image))
     predictions = [
         (f"i{n}", f"c{n % 2}", "x" if chance.random() < 0.4 else f"c{n % 2}") for n in range(1_200)
     ]

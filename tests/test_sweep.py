@@ -6,17 +6,18 @@ from collections import Counter
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import prime_sql as ps
 from tests import data, oracle
+from tests.examples import examples
 from tests.test_cli import fail, succeed
 from tests.test_search import frames, options, tables
 
 pytestmark = pytest.mark.filterwarnings("ignore::prime_sql.InputWarning")
 
-SLOW = settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
+SLOW = examples(4)
 
 
 def expected_cell(predictions, tags, chosen):
@@ -55,7 +56,6 @@ def cells_of(relation):
     }
 
 
-@pytest.mark.thorough
 @SLOW
 @given(tables(), options(), st.integers(1, 4), st.sampled_from([0.05, 0.1, 0.25]))
 def test_every_cell_is_a_refiltered_run_and_what_brute_force_finds(example, chosen, more, steeper):
@@ -76,7 +76,6 @@ def test_every_cell_is_a_refiltered_run_and_what_brute_force_finds(example, chos
         }
 
 
-@pytest.mark.thorough
 @SLOW
 @given(tables(), options(), st.integers(1, 6), st.sampled_from([0.05, 0.15, 0.3, 0.5]))
 def test_a_cell_is_refused_where_a_refiltered_run_is(example, chosen, images, drop):

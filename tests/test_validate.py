@@ -10,7 +10,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 from scipy import stats
@@ -18,6 +18,7 @@ from scipy import stats
 import prime_sql as ps
 from prime_sql.options import Options
 from tests import data
+from tests.examples import examples
 from tests.test_cli import fail, parameters, succeed
 
 IMAGENET_X = Path(__file__).parent.parent.parent / "shared" / "data" / "imagenet_x"
@@ -212,8 +213,7 @@ def expected(run, unseen, min_drop, least, tolerance):
     return found
 
 
-@pytest.mark.thorough
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@examples(8)
 @given(
     seen=IMAGES,
     unseen=IMAGES,

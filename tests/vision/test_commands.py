@@ -279,7 +279,6 @@ def typed(name):
     return [flag(name)] if value is True else [flag(name), str(value)]
 
 
-@pytest.mark.thorough
 @pytest.mark.parametrize("tagger", Tagger)
 def test_tag_refuses_options_that_the_tagger_does_not_use(here, tagger):
     unused = parameters("tag").keys() - options_of(function_of(tagger)).keys()
@@ -445,7 +444,6 @@ def without_extras(*arguments):
     )
 
 
-@pytest.mark.thorough
 def test_the_core_alone_says_what_to_install_and_takes_tags(here):
     done = without_extras("embed", "photos", *NEW, "--model", "ViT-B-32", "--pretrained", "openai")
     assert done.returncode == 2
@@ -553,7 +551,6 @@ def on_lines(text):
 PREDICT = ["predict", "photos", *NEW, "--model", "slow_classifier:classify"]
 
 
-@pytest.mark.thorough
 @pytest.mark.parametrize("columns", [80, 44])
 def test_a_terminal_shows_images_a_second_and_the_time_left(here, columns):
     pytest.importorskip("torch")
@@ -598,7 +595,6 @@ time.sleep(60)
 """
 
 
-@pytest.mark.thorough
 @pytest.mark.parametrize("progress", [True, False])
 def test_an_interrupt_while_a_model_loads(here, loaded, progress):
     """As it is read from a disk: torch stands in for it here, and takes a minute."""
@@ -618,7 +614,7 @@ def test_an_interrupt_while_a_model_loads(here, loaded, progress):
         assert process.poll() is None
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=300)
     assert process.returncode == 130
     assert out == ""
     assert "Traceback" not in err

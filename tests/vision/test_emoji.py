@@ -1,7 +1,10 @@
 """The emoji example from pixels: what is built, that it loads anywhere, and how good it is."""
 
+import contextlib
+import fcntl
 import io
 import json
+import os
 import re
 import runpy
 import shutil
@@ -32,8 +35,24 @@ pytestmark = pytest.mark.timeout(1800)
 
 
 @pytest.fixture(scope="session")
-def made():
-    return emoji.build(on_step=print)
+def shared(tmp_path_factory):
+    """A folder of all processes that share the tests."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
+@contextlib.contextmanager
+def one_at_a_time(folder):
+    """What takes a minute is made once: another process waits, and finds it made."""
+    with (folder / "emoji.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@pytest.fixture(scope="session")
+def made(shared):
+    with one_at_a_time(shared):
+        return emoji.build(on_step=print)
 
 
 def example(name):
@@ -388,12 +407,16 @@ def test_missing_package_is_named_before_anything_is_built(tmp_path, monkeypatch
 
 
 @pytest.fixture(scope="session")
-def of_pictures(made, tmp_path_factory):
+def of_pictures(made, shared, tmp_path_factory):
     """The database of ``prime-sql demo --images``: pictures embedded, tagged and predicted."""
-    database = tmp_path_factory.mktemp("demo") / "pictures.duckdb"
-    result = CliRunner().invoke(cli.app, ["demo", "--images", "--db", str(database)])
-    assert result.exit_code == 0, result.output
-    return database
+    database, own = shared / "pictures.duckdb", tmp_path_factory.mktemp("demo") / "p.duckdb"
+    with one_at_a_time(shared):
+        if not database.exists():
+            result = CliRunner().invoke(cli.app, ["demo", "--images", "--db", str(own)])
+            assert result.exit_code == 0, result.output
+            own.rename(database)
+        shutil.copy(database, own)
+    return own
 
 
 def test_from_the_pictures_to_the_same_failure_modes(of_pictures, tmp_path):

@@ -18,7 +18,7 @@ import duckdb
 import ibis
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import prime_sql as ps
@@ -27,6 +27,7 @@ from prime_sql.vision import load_images
 from prime_sql.vision.functions import ImageFunction
 from prime_sql.vision.pictures import PictureError
 from prime_sql.vision.steps import CHUNK
+from tests.examples import examples
 from tests.vision.models import MeanColour, colour_of, embed_mean
 from tests.vision.samples import write_numbered
 
@@ -457,7 +458,7 @@ def call(function: ImageFunction, uris: list[str | None]) -> list[int | None]:
     return found
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(
     calls=st.lists(
         st.lists(st.one_of(st.none(), st.sampled_from("x12345"), st.integers(0, 99).map(str)),
@@ -689,7 +690,6 @@ def kill(chunk: int, moments: dict[Path, str]) -> list[bool]:
     return [int(line) == signal.SIGKILL for line in done.stdout.splitlines()]
 
 
-@pytest.mark.thorough
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_killed_in_the_model(many: Path, tmp_path: Path) -> None:
     moments = [1, CHUNK + 33, 2 * CHUNK, 2 * CHUNK + 1]
@@ -704,7 +704,6 @@ def test_killed_in_the_model(many: Path, tmp_path: Path) -> None:
         assert embeddings(path) == expected(*range(COUNT))
 
 
-@pytest.mark.thorough
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_killed_at_a_statement(loaded_few: Path, tmp_path: Path) -> None:
     statements: list[Any] = []
@@ -728,7 +727,6 @@ def test_killed_at_a_statement(loaded_few: Path, tmp_path: Path) -> None:
         assert problems(path) == {}
 
 
-@pytest.mark.thorough
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_killed_while_loading(many: Path, tmp_path: Path) -> None:
     (tmp_path / "pictures").symlink_to(many.parent / "pictures")
@@ -763,7 +761,6 @@ def name(pictures):
 """
 
 
-@pytest.mark.thorough
 @pytest.mark.skipif(os.name == "nt", reason="needs signals")
 def test_predict_killed_interrupted_completed(
     many: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -6,13 +6,14 @@ import statistics
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from prime_sql.errors import OptionError
 from prime_sql.vision import zero_shot
 from prime_sql.vision.network import TAGS
 from prime_sql.vision.zero_shot import FEWEST, ZeroShotTagger
+from tests.examples import examples, seed
 
 WORDS = [f"word {i}" for i in range(40)]
 
@@ -101,14 +102,15 @@ def check(images, labels, texts, threshold, top_k, calibrate):
         )
 
 
-def spread(seed, count, dimensions):
-    vectors = np.random.default_rng(seed).normal(size=(count, dimensions))
+def spread(number, count, dimensions):
+    vectors = np.random.default_rng(seed(number)).normal(size=(count, dimensions))
     return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32).tolist()
 
 
 LIMITS = [(1.0, None), (None, 3), (0.5, 2), (-9.0, 40), (9.0, None)]
 
 
+@pytest.mark.random
 @pytest.mark.parametrize("calibrate", ["none", "all", "class"])
 @pytest.mark.parametrize(("threshold", "top_k"), LIMITS)
 def test_tags_are_those_of_the_definition(calibrate, threshold, top_k):
@@ -118,6 +120,7 @@ def test_tags_are_those_of_the_definition(calibrate, threshold, top_k):
     check(images, labels, spread(2, 12, 8), threshold, top_k, calibrate)
 
 
+@pytest.mark.random
 @pytest.mark.parametrize("calibrate", ["none", "all", "class"])
 def test_images_without_an_embedding_have_no_tags(calibrate):
     images = spread(3, 30, 4)
@@ -130,7 +133,7 @@ def test_images_without_an_embedding_have_no_tags(calibrate):
 vectors = st.lists(st.integers(-3, 3), min_size=3, max_size=3)
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(
     texts=st.lists(vectors, min_size=1, max_size=8),
     images=st.lists(st.tuples(st.none() | vectors, st.sampled_from([None, "a", "b"])), max_size=40),
@@ -143,7 +146,7 @@ def test_any_tags_without_calibration(texts, images, threshold, top_k):
     check([i for i, _ in images], [n for _, n in images], texts, threshold, top_k, "none")
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(
     texts=st.lists(vectors, min_size=1, max_size=6),
     images=st.lists(
@@ -185,6 +188,7 @@ def test_ties_go_to_the_tag_that_stands_first():
     assert apply(made, [[0.5, 0.5]], [None], 2) == [[]]
 
 
+@pytest.mark.random
 @pytest.mark.parametrize("calibrate", ["none", "all", "class"])
 def test_equal_texts_tie_whatever_the_size_of_the_batch(calibrate):
     """As "Cat" and "cat" do, which a tokenizer takes for one."""

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import Phase, given
 from polars.testing import assert_frame_equal
 
 import prime_sql as ps
 from tests import data
+from tests.examples import SEED, examples, seed
 from tests.test_compile import CASES
 from tests.test_search import frames
 from tests.test_search import options as some_options
@@ -126,7 +127,7 @@ LABELS = ("it's \\ odd", 'a | "b"', "Ape", "ape", "ä")
 
 def odd_tables():
     """Images of odd classes with odd tags, few of which occur together by chance."""
-    chance = random.Random(6)
+    chance = random.Random(seed(6))
     predictions, tags = [], []
     for number in range(120):
         label = LABELS[number % len(LABELS)]
@@ -142,6 +143,7 @@ def odd_tables():
     )
 
 
+@pytest.mark.random
 def test_odd_names_and_tags(engine):
     predictions, tags = odd_tables()
     # Tables and columns that have to be quoted; the engine's own quotes, for the tables.
@@ -209,13 +211,12 @@ def test_emoji(engine, kind):
     check(engine, wanted, names, **options)
 
 
+@pytest.mark.random
 def test_any_tables(engine):
-    @settings(
-        max_examples=2 if engine.name == "spark" else 4,
-        deadline=None,
-        suppress_health_check=list(HealthCheck),
-        phases=(Phase.explicit, Phase.generate),
-    )
+    if engine.name == "spark" and SEED is None:
+        pytest.skip("minutes of Spark: make test-random")
+
+    @examples(4, phases=(Phase.explicit, Phase.generate))
     @given(tables=some_tables(), options=some_options())
     def check_one(tables, options):
         predictions, tags = frames(*tables)

@@ -4,11 +4,12 @@ import re
 
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import Phase, given
 from polars.testing import assert_frame_equal
 
 import prime_sql as ps
 from tests import data
+from tests.examples import SEED, examples
 from tests.test_search import frames
 from tests.test_search import options as some_options
 from tests.test_search import tables as some_tables
@@ -203,14 +204,13 @@ def test_an_odd_table_says_the_same(loaded):
         assert there.warnings == here.warnings
 
 
+@pytest.mark.random
 def test_any_tables(loaded):
-    # Without shrinking: a search takes seconds there, on Spark many. The first example is trivial.
-    @settings(
-        max_examples=2 if loaded.name == "spark" else 4,
-        deadline=None,
-        suppress_health_check=list(HealthCheck),
-        phases=(Phase.explicit, Phase.generate),
-    )
+    if loaded.name == "spark" and SEED is None:
+        pytest.skip("minutes of Spark: make test-random")
+
+    # Without shrinking: a search takes seconds there. The first example is trivial.
+    @examples(4, phases=(Phase.explicit, Phase.generate))
     @given(tables=some_tables(), options=some_options())
     def check(tables, options):
         predictions, tags = (each.cast(pl.String) for each in frames(*tables))
