@@ -1,6 +1,6 @@
-"""The README's examples, run as written, with their output.
+"""The examples of the README and of ``docs/``, run as written, with their output.
 
-``UPDATE_SNAPSHOTS=1`` writes the output into the README; read the difference before committing it.
+``UPDATE_SNAPSHOTS=1`` writes the output into the pages; read the difference before committing it.
 """
 
 import contextlib
@@ -24,6 +24,7 @@ from prime_sql.cli import app
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
+PAGES = [README, *sorted(ROOT.glob("docs/*.md"))]
 # A run's time of day and the seconds of a step change from run to run.
 CLOCK = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d")
 
@@ -63,8 +64,9 @@ def run(command, folder):
     return "\n".join(line.rstrip() for line in done.stdout.splitlines())
 
 
-def test_console_examples_print_what_the_readme_says(folder):
-    text = README.read_text(encoding="utf-8")
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_console_examples_print_what_the_page_says(folder, page):
+    text = page.read_text(encoding="utf-8")
     in_bash = []
 
     def rerun(block):
@@ -74,12 +76,13 @@ def test_console_examples_print_what_the_readme_says(folder):
         return "```console\n" + "\n".join(shown) + "\n```"
 
     blocks = re.compile(r"```console\n(.*?)\n```", re.DOTALL)
-    assert len(blocks.findall(text)) >= 4
+    assert blocks.findall(text)
     now = blocks.sub(rerun, text)
     if os.environ.get("UPDATE_SNAPSHOTS"):
-        README.write_text(now, encoding="utf-8")
-    assert CLOCK.sub("…", now) == CLOCK.sub("…", README.read_text(encoding="utf-8"))
-    assert len(in_bash) >= 4  # these show that what a reader types runs as it is typed
+        page.write_text(now, encoding="utf-8")
+    assert CLOCK.sub("…", now) == CLOCK.sub("…", page.read_text(encoding="utf-8"))
+    if page == README:
+        assert len(in_bash) >= 4  # these show that what a reader types runs as it is typed
 
 
 def test_the_example_on_tables_of_your_own(folder):
@@ -106,10 +109,11 @@ def test_the_example_on_tables_of_your_own(folder):
     assert ps.open_run(folder / "failures.duckdb").failure_modes.to_polars()["errors"].item() == 40
 
 
-def test_python_examples(folder, monkeypatch):
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_python_examples(folder, monkeypatch, page):
     monkeypatch.chdir(folder)
-    result = doctest.testfile(str(README), module_relative=False, optionflags=doctest.ELLIPSIS)
-    assert result.attempted >= 7
+    result = doctest.testfile(str(page), module_relative=False, optionflags=doctest.ELLIPSIS)
+    assert result.attempted == page.read_text(encoding="utf-8").count("\n>>> ")
     assert result.failed == 0
 
 
