@@ -10,7 +10,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # A file's tests share what is made once for them. The files start in the order of tests/conftest.py.
 PYTEST := -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo demo-images test chromium test-lowest test-schedules test-warehouses test-on-spark test-on-others lint bench bench-peers test-peers bench-vision example clean
+.PHONY: demo demo-images test chromium test-lowest test-schedules test-warehouses test-on-spark test-on-others lint bench bench-start bench-peers test-peers bench-vision example clean
 
 demo: $(VENV)/.core  ## Install the core into .venv and show real failure modes of a real classifier
 	$(BIN)/prime-sql demo
@@ -81,6 +81,9 @@ lint: $(VENV)/.test  ## ruff and mypy
 
 bench: $(VENV)/.test  ## Time the search on three generated data sets against a NumPy reference
 	$(BIN)/python -m benchmarks $(ARGS)
+
+bench-start: $(VENV)/.test  ## What it costs to start: --version, --help, an import, a search of 200 images
+	$(BIN)/python -m benchmarks.start $(ARGS)
 
 bench-peers: $(VENV)/peers/.done  ## Time the search beside other tools that can find the same tag sets; draw the plots
 	$(VENV)/peers/bin/python -m benchmarks.peers $(ARGS)
