@@ -35,8 +35,8 @@ class Group(TyperGroup):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the options before the command."""
         # typer imports Pydantic, for half of the time of a help text, to find out that the None of
-        # a flag which nobody gave (--install-completion) is None; what is False, it leaves alone.
-        for parameter in self.params:
+        # a flag which nobody gave, such as --install-completion, is None; False it leaves alone.
+        for parameter in self.get_params(ctx):
             if getattr(parameter, "is_flag", False) and parameter.default is None:
                 parameter.default = False
         return super().parse_args(ctx, args)
