@@ -186,6 +186,9 @@ def test_sql_means_this_run_and_prime_means_all(example, tmp_path):
             first.refilter(min_drop=0.5)
     with pytest.raises(ps.QueryError, match="no run 9"):
         ps.open_run(path, 9)
+    for odd in ("1", True):
+        with pytest.raises(ps.QueryError, match=f"there is no run {odd!r}; give its number"):
+            ps.open_run(path, odd)
 
 
 def test_runs_record_how_they_came_about(example, tmp_path):

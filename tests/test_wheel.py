@@ -51,6 +51,7 @@ def test_the_wheel_carries_the_sql_the_demo_and_the_licences(wheel):
         assert packed == (ROOT / "examples" / "emoji" / f"{table}.parquet").read_bytes()
     assert "prime_sql/emoji/LICENSES.md" in names
     assert "prime_sql/job/schema.json" in names
+    assert "prime_sql/py.typed" in names  # else type checkers take all names for Any
     assert any(name.endswith("licenses/LICENSE") for name in names)
     modules = {
         f"prime_sql/{path.relative_to(ROOT / 'prime_sql')}"

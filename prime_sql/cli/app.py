@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
 import prime_sql as ps
 from prime_sql import output
@@ -28,7 +28,22 @@ if TYPE_CHECKING:
     import polars as pl
     from rich.console import Console
 
+
+class Group(TyperGroup):
+    """All commands."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the options before the command."""
+        # typer imports Pydantic, for half of the time of a help text, to find out that the None of
+        # a flag which nobody gave, such as --install-completion, is None; False it leaves alone.
+        for parameter in self.get_params(ctx):
+            if getattr(parameter, "is_flag", False) and parameter.default is None:
+                parameter.default = False
+        return super().parse_args(ctx, args)
+
+
 app = typer.Typer(
+    cls=Group,
     help="Where does this model fail, in words? Failure modes as SQL tables.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
