@@ -21,7 +21,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import prime_sql as ps
-from prime_sql import cli
+from prime_sql import cli, vision
 from prime_sql.errors import InputError, InstallError
 from prime_sql.vision import clip_folders, emoji, emoji_models, emoji_packages
 from prime_sql.vision.network import Network, Place, need
@@ -439,7 +439,11 @@ def test_from_the_pictures_to_the_same_failure_modes(of_pictures, tmp_path):
     assert counts[3] > 3000
 
 
-def test_nothing_is_done_twice(of_pictures):
+def test_nothing_is_done_twice(of_pictures, monkeypatch):
+    # Tags are made again, from the embeddings: half a minute of reading words.
+    monkeypatch.setattr(
+        vision, "tag_clip", lambda *_, **__: vision.Done("tag", "", "tags", 0, 0, 0.0)
+    )
     again = CliRunner().invoke(cli.app, ["demo", "--images", "--db", str(of_pictures)])
     assert "predict: 0 images" in again.output
     assert "embed: 0 images" in again.output
