@@ -14,7 +14,7 @@ from prime_sql.options import LARGEST_MAX_TAGS, Options
 from prime_sql.recount import Stored
 from prime_sql.stored import COMPLETE
 from prime_sql.validate import Checked, store
-from prime_sql.warehouse import Warehouse, is_in_memory, is_made
+from prime_sql.warehouse import Warehouse, is_made
 
 # The relations of a session that are stored under the same names.
 _PUBLISHED = (
@@ -112,9 +112,7 @@ def publish(
             script("views", largest=LARGEST_MAX_TAGS)
         # No dashboard opens a database in memory. One of an earlier version may lack the views.
         place = (warehouse.backend.current_catalog, "prime")
-        if not is_in_memory(warehouse.backend) and "v_runs" not in warehouse.backend.list_tables(
-            database=place
-        ):
+        if warehouse.file and "v_runs" not in warehouse.backend.list_tables(database=place):
             script("dashboard_views", largest=LARGEST_MAX_TAGS)
         if checked is not None:
             store(checked.shown(record.sources, record.hide), run_id, warehouse)

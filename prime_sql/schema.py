@@ -9,7 +9,7 @@ from typing import Any
 from prime_sql import queries
 from prime_sql.errors import InputWarning
 from prime_sql.options import LARGEST_MAX_TAGS
-from prime_sql.warehouse import Warehouse, is_in_memory, is_made
+from prime_sql.warehouse import Warehouse, is_made
 
 # Every table of schema prime that holds rows of runs; the views follow them.
 TABLES = (
@@ -82,7 +82,7 @@ def remove_leftovers(warehouse: Warehouse) -> None:
     rows.
     """
     backend = warehouse.backend
-    if not is_made(backend) or is_in_memory(backend):
+    if not is_made(backend) or warehouse.file is None:
         return
     known = backend.list_tables(database=(backend.current_catalog, "prime"))
     tables = [table for table in TABLES if table in known]  # earlier versions made fewer

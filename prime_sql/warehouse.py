@@ -147,8 +147,9 @@ class Warehouse:
         return f"{queries.identifier(self.backend.current_catalog)}.{queries.identifier('prime')}"
 
     @cached_property
-    def _in_memory(self) -> bool:
-        return is_in_memory(self.backend)
+    def file(self) -> str | None:
+        """The file of the database, or None where it ends with its connection."""
+        return _file_of(self.backend)
 
     def execute(self, step: str, sql: str) -> list[tuple[Any, ...]]:
         """Run one statement and return its rows.
@@ -197,7 +198,7 @@ class Warehouse:
             raise _refused(step, sql, error) from error
         for statement in statements:
             text = statement.query.strip().removesuffix(";")
-            if not (text.startswith("comment on ") and self._in_memory):
+            if not (text.startswith("comment on ") and self.file is None):
                 self._execute(step, text, statement)
 
     def create(
@@ -276,9 +277,8 @@ class Warehouse:
         Within a process, those who write to one database wait for each other here: DuckDB would let
         both work, and refuse what the second one did.
         """
-        file = _file_of(self.backend)
         # Of databases in memory, only the connection that this session was made of is known.
-        with _writer(file or f"memory {id(self._made_of.con)}"):
+        with _writer(self.file or f"memory {id(self._made_of.con)}"):
             self._written = 0
             self.execute("publish", "begin transaction")
             try:
@@ -286,7 +286,7 @@ class Warehouse:
             except BaseException:
                 self.backend.raw_sql("rollback")
                 raise
-            whole = file is not None and self._written > _SAFE_IN_LOG
+            whole = self.file is not None and self._written > _SAFE_IN_LOG
             with limits.set_to(self.backend, "checkpoint_threshold", "1KB" if whole else None):
                 self.execute("publish", "commit")
 
@@ -474,10 +474,16 @@ def connect_file(path: Path, *, read_only: bool = False, wait: float | None = No
         time.sleep(min(_AGAIN, left))
     # DuckDB opens a Parquet or CSV file as a database in memory with a view of it, where results
     # would be lost.
-    if is_in_memory(backend):
+    if _file_of(backend) is None:
         backend.disconnect()
         raise _no_database(path)
     return backend
+
+
+def _file_of(backend: Backend) -> str | None:
+    stored = "select path from duckdb_databases() where database_name = current_database()"
+    row = backend.raw_sql(stored).fetchone()
+    return None if row is None or row[0] is None else str(row[0])
 
 
 def catalog_of(backend: BaseBackend) -> str:
@@ -490,18 +496,6 @@ def stored_table(backend: BaseBackend, name: str) -> Table:
     """Return a table of schema ``prime``."""
     with in_turn(backend):
         return cast(Any, backend).table(name, database=(catalog_of(backend), "prime"))
-
-
-def is_in_memory(backend: Backend) -> bool:
-    """Return whether the database ends with its connection."""
-    return _file_of(backend) is None
-
-
-def _file_of(backend: Backend) -> str | None:
-    """Return the file of the database, or None where it is in memory."""
-    stored = "select path from duckdb_databases() where database_name = current_database()"
-    row = backend.raw_sql(stored).fetchone()
-    return None if row is None or row[0] is None else str(row[0])
 
 
 def is_made(backend: Backend) -> bool:
