@@ -79,8 +79,9 @@ endef
 environments: $(addprefix $(VENV)/,.test lowest/.done schedules/.done warehouses/.done $(if $(NEWEST),newest/.done))
 
 # The tests that between them call other packages in each way that we do: those without a model are chosen
-# by `make lowest-tests`, those with one by hand.
-LOWEST := @tests/lowest_tests.txt $(addprefix tests/vision/test_, \
+# by `make lowest-tests`, and input in every form; those with one, by hand.
+LOWEST := @tests/lowest_tests.txt tests/test_sources.py tests/test_search.py::test_search_equals_the_oracle \
+	$(addprefix tests/vision/test_, \
 	captions.py classifiers.py functions.py pictures.py ram.py::test_scores \
 	$(addprefix images.py::test_,layouts globs files_of_rows frames bytes paths_and_uris \
 		a_table_of_the_database_itself an_ibis_connection) \
