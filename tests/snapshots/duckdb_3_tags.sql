@@ -817,7 +817,24 @@ numbers as (
     from digits as d_0
 ),
 
--- ln of the binomial coefficients, but for those factors that all terms have in common.
+-- What log_factorial takes for a number: 8 more.
+raised as (
+    select
+        class_images,
+        class_errors,
+        images,
+        errors,
+        tag_sets,
+        terms,
+        cast(class_images as double) + 8 as m_class_images,
+        cast(class_errors as double) + 8 as m_class_errors,
+        cast(class_images - class_errors as double) + 8 as m_class_right,
+        cast(images as double) + 8 as m_images,
+        cast(class_images - images as double) + 8 as m_others
+    from tested
+),
+
+-- ln of the binomial coefficients: the factors that all terms have in common.
 common as (
     select
         class_images,
@@ -826,32 +843,32 @@ common as (
         errors,
         tag_sets,
         terms,
-        (((cast(class_errors as double) + 8) + 0.5) * ln((cast(class_errors as double) + 8)) - (cast(class_errors as double) + 8) + 0.91893853320467274178
-    + 1 / (12 * (cast(class_errors as double) + 8)) - 1 / (360 * power((cast(class_errors as double) + 8), 3))
-    + 1 / (1260 * power((cast(class_errors as double) + 8), 5)) - 1 / (1680 * power((cast(class_errors as double) + 8), 7))
-    - ln((cast(class_errors as double) + 8) * ((cast(class_errors as double) + 8) - 1) * ((cast(class_errors as double) + 8) - 2) * ((cast(class_errors as double) + 8) - 3))
-    - ln(((cast(class_errors as double) + 8) - 4) * ((cast(class_errors as double) + 8) - 5) * ((cast(class_errors as double) + 8) - 6) * ((cast(class_errors as double) + 8) - 7)))
-            + (((cast((class_images - class_errors) as double) + 8) + 0.5) * ln((cast((class_images - class_errors) as double) + 8)) - (cast((class_images - class_errors) as double) + 8) + 0.91893853320467274178
-    + 1 / (12 * (cast((class_images - class_errors) as double) + 8)) - 1 / (360 * power((cast((class_images - class_errors) as double) + 8), 3))
-    + 1 / (1260 * power((cast((class_images - class_errors) as double) + 8), 5)) - 1 / (1680 * power((cast((class_images - class_errors) as double) + 8), 7))
-    - ln((cast((class_images - class_errors) as double) + 8) * ((cast((class_images - class_errors) as double) + 8) - 1) * ((cast((class_images - class_errors) as double) + 8) - 2) * ((cast((class_images - class_errors) as double) + 8) - 3))
-    - ln(((cast((class_images - class_errors) as double) + 8) - 4) * ((cast((class_images - class_errors) as double) + 8) - 5) * ((cast((class_images - class_errors) as double) + 8) - 6) * ((cast((class_images - class_errors) as double) + 8) - 7)))
-            + (((cast(images as double) + 8) + 0.5) * ln((cast(images as double) + 8)) - (cast(images as double) + 8) + 0.91893853320467274178
-    + 1 / (12 * (cast(images as double) + 8)) - 1 / (360 * power((cast(images as double) + 8), 3))
-    + 1 / (1260 * power((cast(images as double) + 8), 5)) - 1 / (1680 * power((cast(images as double) + 8), 7))
-    - ln((cast(images as double) + 8) * ((cast(images as double) + 8) - 1) * ((cast(images as double) + 8) - 2) * ((cast(images as double) + 8) - 3))
-    - ln(((cast(images as double) + 8) - 4) * ((cast(images as double) + 8) - 5) * ((cast(images as double) + 8) - 6) * ((cast(images as double) + 8) - 7)))
-            + (((cast((class_images - images) as double) + 8) + 0.5) * ln((cast((class_images - images) as double) + 8)) - (cast((class_images - images) as double) + 8) + 0.91893853320467274178
-    + 1 / (12 * (cast((class_images - images) as double) + 8)) - 1 / (360 * power((cast((class_images - images) as double) + 8), 3))
-    + 1 / (1260 * power((cast((class_images - images) as double) + 8), 5)) - 1 / (1680 * power((cast((class_images - images) as double) + 8), 7))
-    - ln((cast((class_images - images) as double) + 8) * ((cast((class_images - images) as double) + 8) - 1) * ((cast((class_images - images) as double) + 8) - 2) * ((cast((class_images - images) as double) + 8) - 3))
-    - ln(((cast((class_images - images) as double) + 8) - 4) * ((cast((class_images - images) as double) + 8) - 5) * ((cast((class_images - images) as double) + 8) - 6) * ((cast((class_images - images) as double) + 8) - 7)))
-            - (((cast(class_images as double) + 8) + 0.5) * ln((cast(class_images as double) + 8)) - (cast(class_images as double) + 8) + 0.91893853320467274178
-    + 1 / (12 * (cast(class_images as double) + 8)) - 1 / (360 * power((cast(class_images as double) + 8), 3))
-    + 1 / (1260 * power((cast(class_images as double) + 8), 5)) - 1 / (1680 * power((cast(class_images as double) + 8), 7))
-    - ln((cast(class_images as double) + 8) * ((cast(class_images as double) + 8) - 1) * ((cast(class_images as double) + 8) - 2) * ((cast(class_images as double) + 8) - 3))
-    - ln(((cast(class_images as double) + 8) - 4) * ((cast(class_images as double) + 8) - 5) * ((cast(class_images as double) + 8) - 6) * ((cast(class_images as double) + 8) - 7))) as log_common
-    from tested
+        ((m_class_errors + 0.5) * ln(m_class_errors) - m_class_errors + 0.91893853320467274178
+    + 1 / (12 * m_class_errors) - 1 / (360 * power(m_class_errors, 3))
+    + 1 / (1260 * power(m_class_errors, 5)) - 1 / (1680 * power(m_class_errors, 7))
+    - ln(m_class_errors * (m_class_errors - 1) * (m_class_errors - 2) * (m_class_errors - 3))
+    - ln((m_class_errors - 4) * (m_class_errors - 5) * (m_class_errors - 6) * (m_class_errors - 7)))
+            + ((m_class_right + 0.5) * ln(m_class_right) - m_class_right + 0.91893853320467274178
+    + 1 / (12 * m_class_right) - 1 / (360 * power(m_class_right, 3))
+    + 1 / (1260 * power(m_class_right, 5)) - 1 / (1680 * power(m_class_right, 7))
+    - ln(m_class_right * (m_class_right - 1) * (m_class_right - 2) * (m_class_right - 3))
+    - ln((m_class_right - 4) * (m_class_right - 5) * (m_class_right - 6) * (m_class_right - 7)))
+            + ((m_images + 0.5) * ln(m_images) - m_images + 0.91893853320467274178
+    + 1 / (12 * m_images) - 1 / (360 * power(m_images, 3))
+    + 1 / (1260 * power(m_images, 5)) - 1 / (1680 * power(m_images, 7))
+    - ln(m_images * (m_images - 1) * (m_images - 2) * (m_images - 3))
+    - ln((m_images - 4) * (m_images - 5) * (m_images - 6) * (m_images - 7)))
+            + ((m_others + 0.5) * ln(m_others) - m_others + 0.91893853320467274178
+    + 1 / (12 * m_others) - 1 / (360 * power(m_others, 3))
+    + 1 / (1260 * power(m_others, 5)) - 1 / (1680 * power(m_others, 7))
+    - ln(m_others * (m_others - 1) * (m_others - 2) * (m_others - 3))
+    - ln((m_others - 4) * (m_others - 5) * (m_others - 6) * (m_others - 7)))
+            - ((m_class_images + 0.5) * ln(m_class_images) - m_class_images + 0.91893853320467274178
+    + 1 / (12 * m_class_images) - 1 / (360 * power(m_class_images, 3))
+    + 1 / (1260 * power(m_class_images, 5)) - 1 / (1680 * power(m_class_images, 7))
+    - ln(m_class_images * (m_class_images - 1) * (m_class_images - 2) * (m_class_images - 3))
+    - ln((m_class_images - 4) * (m_class_images - 5) * (m_class_images - 6) * (m_class_images - 7))) as log_common
+    from raised
 ),
 
 summands as (
@@ -862,7 +879,11 @@ summands as (
         t.errors as errors,
         t.tag_sets as tag_sets,
         t.log_common as log_common,
-        t.errors + n.number as chance_errors
+        cast(t.errors + n.number as double) + 8 as m_errors,
+        cast(t.class_errors - t.errors - n.number as double) + 8 as m_other_errors,
+        cast(t.images - t.errors - n.number as double) + 8 as m_right,
+        cast(t.class_images - t.class_errors - t.images + t.errors + n.number as double) + 8
+            as m_other_right
     from common as t
     inner join numbers as n on n.number < t.terms
     where
@@ -878,26 +899,26 @@ select
     tag_sets,
     least(1.0, sum(exp(
         log_common
-        - (((cast(chance_errors as double) + 8) + 0.5) * ln((cast(chance_errors as double) + 8)) - (cast(chance_errors as double) + 8) + 0.91893853320467274178
-    + 1 / (12 * (cast(chance_errors as double) + 8)) - 1 / (360 * power((cast(chance_errors as double) + 8), 3))
-    + 1 / (1260 * power((cast(chance_errors as double) + 8), 5)) - 1 / (1680 * power((cast(chance_errors as double) + 8), 7))
-    - ln((cast(chance_errors as double) + 8) * ((cast(chance_errors as double) + 8) - 1) * ((cast(chance_errors as double) + 8) - 2) * ((cast(chance_errors as double) + 8) - 3))
-    - ln(((cast(chance_errors as double) + 8) - 4) * ((cast(chance_errors as double) + 8) - 5) * ((cast(chance_errors as double) + 8) - 6) * ((cast(chance_errors as double) + 8) - 7)))
-        - (((cast((class_errors - chance_errors) as double) + 8) + 0.5) * ln((cast((class_errors - chance_errors) as double) + 8)) - (cast((class_errors - chance_errors) as double) + 8) + 0.91893853320467274178
-    + 1 / (12 * (cast((class_errors - chance_errors) as double) + 8)) - 1 / (360 * power((cast((class_errors - chance_errors) as double) + 8), 3))
-    + 1 / (1260 * power((cast((class_errors - chance_errors) as double) + 8), 5)) - 1 / (1680 * power((cast((class_errors - chance_errors) as double) + 8), 7))
-    - ln((cast((class_errors - chance_errors) as double) + 8) * ((cast((class_errors - chance_errors) as double) + 8) - 1) * ((cast((class_errors - chance_errors) as double) + 8) - 2) * ((cast((class_errors - chance_errors) as double) + 8) - 3))
-    - ln(((cast((class_errors - chance_errors) as double) + 8) - 4) * ((cast((class_errors - chance_errors) as double) + 8) - 5) * ((cast((class_errors - chance_errors) as double) + 8) - 6) * ((cast((class_errors - chance_errors) as double) + 8) - 7)))
-        - (((cast((images - chance_errors) as double) + 8) + 0.5) * ln((cast((images - chance_errors) as double) + 8)) - (cast((images - chance_errors) as double) + 8) + 0.91893853320467274178
-    + 1 / (12 * (cast((images - chance_errors) as double) + 8)) - 1 / (360 * power((cast((images - chance_errors) as double) + 8), 3))
-    + 1 / (1260 * power((cast((images - chance_errors) as double) + 8), 5)) - 1 / (1680 * power((cast((images - chance_errors) as double) + 8), 7))
-    - ln((cast((images - chance_errors) as double) + 8) * ((cast((images - chance_errors) as double) + 8) - 1) * ((cast((images - chance_errors) as double) + 8) - 2) * ((cast((images - chance_errors) as double) + 8) - 3))
-    - ln(((cast((images - chance_errors) as double) + 8) - 4) * ((cast((images - chance_errors) as double) + 8) - 5) * ((cast((images - chance_errors) as double) + 8) - 6) * ((cast((images - chance_errors) as double) + 8) - 7)))
-        - (((cast((class_images - class_errors - images + chance_errors) as double) + 8) + 0.5) * ln((cast((class_images - class_errors - images + chance_errors) as double) + 8)) - (cast((class_images - class_errors - images + chance_errors) as double) + 8) + 0.91893853320467274178
-    + 1 / (12 * (cast((class_images - class_errors - images + chance_errors) as double) + 8)) - 1 / (360 * power((cast((class_images - class_errors - images + chance_errors) as double) + 8), 3))
-    + 1 / (1260 * power((cast((class_images - class_errors - images + chance_errors) as double) + 8), 5)) - 1 / (1680 * power((cast((class_images - class_errors - images + chance_errors) as double) + 8), 7))
-    - ln((cast((class_images - class_errors - images + chance_errors) as double) + 8) * ((cast((class_images - class_errors - images + chance_errors) as double) + 8) - 1) * ((cast((class_images - class_errors - images + chance_errors) as double) + 8) - 2) * ((cast((class_images - class_errors - images + chance_errors) as double) + 8) - 3))
-    - ln(((cast((class_images - class_errors - images + chance_errors) as double) + 8) - 4) * ((cast((class_images - class_errors - images + chance_errors) as double) + 8) - 5) * ((cast((class_images - class_errors - images + chance_errors) as double) + 8) - 6) * ((cast((class_images - class_errors - images + chance_errors) as double) + 8) - 7)))
+        - ((m_errors + 0.5) * ln(m_errors) - m_errors + 0.91893853320467274178
+    + 1 / (12 * m_errors) - 1 / (360 * power(m_errors, 3))
+    + 1 / (1260 * power(m_errors, 5)) - 1 / (1680 * power(m_errors, 7))
+    - ln(m_errors * (m_errors - 1) * (m_errors - 2) * (m_errors - 3))
+    - ln((m_errors - 4) * (m_errors - 5) * (m_errors - 6) * (m_errors - 7)))
+        - ((m_other_errors + 0.5) * ln(m_other_errors) - m_other_errors + 0.91893853320467274178
+    + 1 / (12 * m_other_errors) - 1 / (360 * power(m_other_errors, 3))
+    + 1 / (1260 * power(m_other_errors, 5)) - 1 / (1680 * power(m_other_errors, 7))
+    - ln(m_other_errors * (m_other_errors - 1) * (m_other_errors - 2) * (m_other_errors - 3))
+    - ln((m_other_errors - 4) * (m_other_errors - 5) * (m_other_errors - 6) * (m_other_errors - 7)))
+        - ((m_right + 0.5) * ln(m_right) - m_right + 0.91893853320467274178
+    + 1 / (12 * m_right) - 1 / (360 * power(m_right, 3))
+    + 1 / (1260 * power(m_right, 5)) - 1 / (1680 * power(m_right, 7))
+    - ln(m_right * (m_right - 1) * (m_right - 2) * (m_right - 3))
+    - ln((m_right - 4) * (m_right - 5) * (m_right - 6) * (m_right - 7)))
+        - ((m_other_right + 0.5) * ln(m_other_right) - m_other_right + 0.91893853320467274178
+    + 1 / (12 * m_other_right) - 1 / (360 * power(m_other_right, 3))
+    + 1 / (1260 * power(m_other_right, 5)) - 1 / (1680 * power(m_other_right, 7))
+    - ln(m_other_right * (m_other_right - 1) * (m_other_right - 2) * (m_other_right - 3))
+    - ln((m_other_right - 4) * (m_other_right - 5) * (m_other_right - 6) * (m_other_right - 7)))
     ))) as p_value
 from summands
 group by class_images, class_errors, images, errors, tag_sets
