@@ -76,7 +76,7 @@ define beside
 	mv $(@D)/packages.pth $$($(@D)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 endef
 
-environments: $(addprefix $(VENV)/,.test lowest/.done schedules/.done warehouses/.done $(if $(NEWEST),newest/.done))
+environments: $(addprefix $(VENV)/,.test lowest/.done schedules/.done warehouses/.done $(if $(NEWEST),newest/.done)) $(NEW)/duckdb/.done
 
 # The tests that between them call other packages in each way that we do: those without a model are chosen
 # by `make lowest-tests`, and input in every form; those with one, by hand.
