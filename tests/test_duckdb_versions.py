@@ -249,9 +249,10 @@ def test_ibis_reads_from_a_connection():
 
 def test_columns_of_nulls_only():
     with data.search() as run:
-        answer = run.sql("select null as x, [null] as y").to_polars()
-    assert answer.schema == {"x": pl.Int32, "y": pl.List(pl.Int32)}
-    assert answer.rows() == [(None, [None])]
+        answer = run.sql("select null as x, [null] as y, {'NULL': 1, 'z': null} as s").to_polars()
+    fields = pl.Struct({"NULL": pl.Int32, "z": pl.Int32})
+    assert answer.schema == {"x": pl.Int32, "y": pl.List(pl.Int32), "s": fields}
+    assert answer.rows() == [(None, [None], {"NULL": 1, "z": None})]
 
 
 def main():
