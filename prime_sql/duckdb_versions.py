@@ -9,9 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-import ibis.expr.datatypes as dt
 from ibis.backends.sql.datatypes import DuckDBType
-from ibis.common.collections import FrozenDict
 
 from prime_sql.queries import literal
 
@@ -31,9 +29,7 @@ def teach_ibis() -> None:
     # DuckDB 2 advises whoever calls these, here our two functions, to call others; Ibis decides.
     advice = "Arrow output on a DB-API result"
     warnings.filterwarnings("ignore", advice, UserWarning, re.escape(__name__))
-    # The type of a column of nulls only, which was INTEGER before DuckDB 2.
-    nulls = {'"null"': dt.int32, '"null"[]': dt.Array(dt.int32)}
-    DuckDBType.unknown_type_strings = FrozenDict({**DuckDBType.unknown_type_strings, **nulls})
+    DuckDBType.from_string = classmethod(_type_from_string)
 
 
 def _fetch_arrow_table(self: Any, rows_per_batch: int = 1_000_000) -> Any:
@@ -42,6 +38,16 @@ def _fetch_arrow_table(self: Any, rows_per_batch: int = 1_000_000) -> Any:
 
 def _fetch_record_batch(self: Any, rows_per_batch: int = 1_000_000) -> Any:
     return self.to_arrow_reader(rows_per_batch)
+
+
+_ibis_type_from_string = DuckDBType.from_string.__func__
+
+
+def _type_from_string(cls: type[DuckDBType], text: str, nullable: bool | None = None) -> Any:
+    # What is null everywhere has a type of its own in DuckDB 2, which Ibis cannot read; it was an
+    # INTEGER before. A field of that name is followed by its type.
+    text = re.sub(r'"NULL"(?=[,)\[]|$)', "INTEGER", text)
+    return _ibis_type_from_string(cls, text, nullable)
 
 
 def returns_rows(query: str) -> bool:

@@ -498,14 +498,19 @@ def stored_table(backend: BaseBackend, name: str) -> Table:
         return cast(Any, backend).table(name, database=(catalog_of(backend), "prime"))
 
 
-def is_made(backend: Backend) -> bool:
-    """Return whether the database has the tables of results."""
-    # Ibis could list them, but takes several times as long.
-    tables = (
+def tables_of(backend: Backend) -> set[str]:
+    """Return the tables and views of schema ``prime``."""
+    # Ibis could list them, but takes several times as long, and needs memory of its own.
+    names = (
         "select table_name from information_schema.tables "
         "where table_catalog = current_database() and table_schema = 'prime'"
     )
-    known = {name for (name,) in backend.raw_sql(tables).fetchall()}
+    return {name for (name,) in backend.raw_sql(names).fetchall()}
+
+
+def is_made(backend: Backend) -> bool:
+    """Return whether the database has the tables of results."""
+    known = tables_of(backend)
     if "runs" in known and "failure_mode_members" not in known:
         raise WarehouseError(
             "schema prime was made by an earlier version of prime_sql; name another database"

@@ -367,6 +367,7 @@ def test_search_has_a_flag_for_every_option_with_its_default():
         "model",
         "memory_limit",
         "temp_dir",
+        "wait",
         "fail_on",
         "junit",
         "summary",
@@ -458,7 +459,7 @@ def test_every_flag_reaches_the_search(monkeypatch, name):
     assert given.pop("on_sql") is None
     assert given.pop("on_progress") is None
     assert given.pop("job") is None
-    others = ("append", "remove", "schema", "memory_limit", "temp_dir")
+    others = ("append", "remove", "schema", "memory_limit", "temp_dir", "wait")
     assert not any(given.pop(other, None) for other in others)
     assert Options(**given) == Options(**values)
     assert Options(**given) != Options()
@@ -957,7 +958,7 @@ import prime_sql as ps
 from prime_sql import cli
 class Panic(BaseException):
     pass
-def fails(*arguments):
+def fails(*arguments, **options):
     raise {error}
 ps.runs = fails
 sys.argv = ["prime-sql", "runs", "runs.duckdb"]

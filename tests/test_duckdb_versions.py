@@ -9,7 +9,6 @@ import os
 import re
 import subprocess
 import sys
-import warnings
 from pathlib import Path
 
 import duckdb
@@ -17,7 +16,6 @@ import ibis
 import polars as pl
 import pytest
 
-import prime_sql as ps
 from tests import data
 from tests.test_cli import succeed
 
@@ -129,7 +127,8 @@ def python(line, folder, *arguments):
 def visit_with(line, folder, names):
     """Do the steps in a process of its own, with one of the lines of DuckDB."""
     done = python(line, folder, "-m", "tests.test_duckdb_versions", line, *names)
-    assert done.returncode == 0, done.stderr
+    # Nor a warning: DuckDB 2 has advice for whoever calls what Ibis calls.
+    assert (done.returncode, done.stderr) == (0, "")
     return json.loads(done.stdout)
 
 
@@ -234,7 +233,7 @@ def test_what_to_do_about_a_file_that_is_too_new(makes, tmp_path):
     assert copied.returncode == 0, copied.stderr
     ask = ["sql", "runs-copy.duckdb", "select count(*) as numbers from numbers", "--format", "csv"]
     answer = python("1.4", tmp_path, "-m", "prime_sql", *ask)
-    assert answer.stdout.split() == ["numbers", "3" if "lifted" not in makes else "4"]
+    assert answer.stdout.split() == ["numbers", "4" if "insert" in makes else "3"]
 
 
 # What Ibis asks of DuckDB -----------------------------------------------------------------------
@@ -250,16 +249,15 @@ def test_ibis_reads_from_a_connection():
 
 def test_columns_of_nulls_only():
     with data.search() as run:
-        answer = run.sql("select null as x, [null] as y").to_polars()
-    assert answer.schema == {"x": pl.Int32, "y": pl.List(pl.Int32)}
-    assert answer.rows() == [(None, [None])]
+        answer = run.sql("select null as x, [null] as y, {'NULL': 1, 'z': null} as s").to_polars()
+    fields = pl.Struct({"NULL": pl.Int32, "z": pl.Int32})
+    assert answer.schema == {"x": pl.Int32, "y": pl.List(pl.Int32), "s": fields}
+    assert answer.rows() == [(None, [None], {"NULL": 1, "z": None})]
 
 
 def main():
     line, *names = sys.argv[1:]
     assert duckdb.__version__.startswith(f"{line}."), duckdb.__version__
-    warnings.simplefilter("error")
-    warnings.simplefilter("ignore", ps.InputWarning)
     print(json.dumps(visit(names)))
 
 

@@ -648,7 +648,7 @@ def test_validate_without_failure_modes(folder):
 def test_the_command_has_a_flag_for_every_argument_with_its_default():
     flags = parameters("validate")
     arguments = inspect.signature(ps.Run.validate).parameters
-    others = {"db", "run", "format_", "output_", "quiet", "verbose"}
+    others = {"db", "run", "wait", "format_", "output_", "quiet", "verbose"}
     assert flags.keys() - others == arguments.keys() - {"self", "on_sql"}
     for name in flags.keys() - others - {"predictions", "tags"}:
         assert flags[name].default == arguments[name].default

@@ -299,7 +299,7 @@ def check_run(con: duckdb.DuckDBPyConnection, run_id: int, run: Run, world: Worl
         sql = f"{STORED[name].format(run=run_id)} where t.run_id = {run_id}"
         try:
             assert_frame_equal(
-                con.execute(sql).pl(), expected, check_row_order=False, check_dtypes=False
+                con.sql(sql).pl(), expected, check_row_order=False, check_dtypes=False
             )
         except AssertionError as error:
             raise Damaged(f"{name} of run {run_id}: {error}") from error
