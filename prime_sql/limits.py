@@ -152,13 +152,12 @@ def set_to(backend: Backend, name: str, value: str | None) -> Iterator[None]:
     if value is None:
         yield
         return
-    row = backend.raw_sql(f"select current_setting('{name}')").fetchone()
-    assert row is not None, name
+    ((before,),) = backend.raw_sql(f"select current_setting('{name}')").fetchall()
     backend.raw_sql(f"set {name} = {literal(value)}")
     try:
         yield
     finally:
-        _set_back(backend, name, str(row[0]))
+        _set_back(backend, name, str(before))
 
 
 def _set_back(backend: Backend, name: str, value: str) -> None:

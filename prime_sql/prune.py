@@ -17,7 +17,7 @@ from prime_sql.options import whole_number
 from prime_sql.results import Place
 from prime_sql.schema import TABLES, remove_leftovers
 from prime_sql.stored import RUN_SCHEMA, UNPUBLISHED, records
-from prime_sql.warehouse import Database, OnSql, Warehouse
+from prime_sql.warehouse import Database, OnSql, Warehouse, tables_of
 
 
 def prune(
@@ -119,7 +119,7 @@ def _delete(opened: Database, old: list[int], on_sql: OnSql | None) -> None:
     try:
         if warehouse.read_only:
             raise WarehouseError("the database is open for reading only; nothing was deleted")
-        known = backend.list_tables(database=(backend.current_catalog, "prime"))
+        known = tables_of(backend)
         # Earlier versions did not make all of them.
         tables = [table for table in TABLES if table in known]
         sql = queries.find("publish/prune").render(

@@ -14,7 +14,7 @@ from prime_sql.options import LARGEST_MAX_TAGS, Options
 from prime_sql.recount import Stored
 from prime_sql.stored import COMPLETE
 from prime_sql.validate import Checked, store
-from prime_sql.warehouse import Warehouse, is_made
+from prime_sql.warehouse import Warehouse, is_made, tables_of
 
 # The relations of a session that are stored under the same names.
 _PUBLISHED = (
@@ -111,8 +111,7 @@ def publish(
         if first:
             script("views", largest=LARGEST_MAX_TAGS)
         # No dashboard opens a database in memory. One of an earlier version may lack the views.
-        place = (warehouse.backend.current_catalog, "prime")
-        if warehouse.file and "v_runs" not in warehouse.backend.list_tables(database=place):
+        if warehouse.file and "v_runs" not in tables_of(warehouse.backend):
             script("dashboard_views", largest=LARGEST_MAX_TAGS)
         if checked is not None:
             store(checked.shown(record.sources, record.hide), run_id, warehouse)

@@ -9,7 +9,7 @@ from typing import Any
 from prime_sql import queries
 from prime_sql.errors import InputWarning
 from prime_sql.options import LARGEST_MAX_TAGS
-from prime_sql.warehouse import Warehouse, is_made
+from prime_sql.warehouse import Warehouse, is_made, stored_table, tables_of
 
 # Every table of schema prime that holds rows of runs; the views follow them.
 TABLES = (
@@ -53,10 +53,8 @@ def script(warehouse: Warehouse, name: str, *, folder: str = "publish", **values
 def later_columns(warehouse: Warehouse) -> None:
     """Add what a database of an earlier version lacks, if anything."""
     # Who alters a table is in the way of all who read it meanwhile, even where nothing changes.
-    place = (warehouse.backend.current_catalog, "prime")
-    if "job" not in warehouse.backend.table(
-        "runs", database=place
-    ).columns or "rare_tags" not in warehouse.backend.list_tables(database=place):
+    has_job = "job" in stored_table(warehouse.backend, "runs").columns
+    if not has_job or "rare_tags" not in tables_of(warehouse.backend):
         script(warehouse, "later_columns")
 
 
@@ -84,7 +82,7 @@ def remove_leftovers(warehouse: Warehouse) -> None:
     backend = warehouse.backend
     if not is_made(backend) or warehouse.file is None:
         return
-    known = backend.list_tables(database=(backend.current_catalog, "prime"))
+    known = tables_of(backend)
     tables = [table for table in TABLES if table in known]  # earlier versions made fewer
     found = leftovers(warehouse, tables)
     if not found:

@@ -482,8 +482,8 @@ def connect_file(path: Path, *, read_only: bool = False, wait: float | None = No
 
 def _file_of(backend: Backend) -> str | None:
     stored = "select path from duckdb_databases() where database_name = current_database()"
-    row = backend.raw_sql(stored).fetchone()
-    return None if row is None or row[0] is None else str(row[0])
+    ((file,),) = backend.raw_sql(stored).fetchall()
+    return None if file is None else str(file)
 
 
 def catalog_of(backend: BaseBackend) -> str:

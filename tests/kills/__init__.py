@@ -288,7 +288,7 @@ class Damaged(Exception):  # noqa: N818
 
 def stored_runs(con: duckdb.DuckDBPyConnection) -> list[tuple[int, str]]:
     has = "select count(*) from duckdb_tables() where schema_name = 'prime' and table_name = 'runs'"
-    if con.execute(has).fetchone() == (0,):
+    if con.execute(has).fetchall() == [(0,)]:
         return []
     return con.execute("select run_id, status from prime.runs order by run_id").fetchall()
 
@@ -303,13 +303,13 @@ def check_run(con: duckdb.DuckDBPyConnection, run_id: int, run: Run, world: Worl
             )
         except AssertionError as error:
             raise Damaged(f"{name} of run {run_id}: {error}") from error
-    modes = expected = world.expected(run)["failure_modes"].height
+    modes = world.expected(run)["failure_modes"].height
     sure = con.execute(
         "select count(*), count(p_value), count(q_value) from prime.failure_mode_chance "
         f"where run_id = {run_id}"
-    ).fetchone()
-    if sure != (modes, modes, modes if run.sure else 0):
-        raise Damaged(f"failure_mode_chance of run {run_id}: {sure}, not {expected} modes")
+    ).fetchall()
+    if sure != [(modes, modes, modes if run.sure else 0)]:
+        raise Damaged(f"failure_mode_chance of run {run_id}: {sure}, not of {modes} modes")
 
 
 def check_state(db: Path, state: tuple[Run, ...], world: World, *, clean: bool = False) -> None:
@@ -325,8 +325,8 @@ def check_state(db: Path, state: tuple[Run, ...], world: World, *, clean: bool =
                 of_no_run = con.execute(
                     f"select count(*) from prime.{name} where run_id not in (from prime.runs "
                     "select run_id)"
-                ).fetchone()
-                if of_no_run != (0,):
+                ).fetchall()
+                if of_no_run != [(0,)]:
                     raise Damaged(f"{of_no_run} rows of {name} are of no run")
 
 
@@ -598,8 +598,8 @@ class Kills:
         with duckdb.connect(str(db)) as con:
             made = con.execute(
                 "select count(*) from duckdb_tables() where schema_name = 'marts'"
-            ).fetchone()
-            if made != (int(place == len(case.after)),):
+            ).fetchall()
+            if made != [(int(place == len(case.after)),)]:
                 raise Damaged(f"marts.modes: {made} in state {place}")
         modes = self.world.expected(_BASE)["failure_modes"].height
         for name, read in (("modes.csv", _csv_rows), ("modes.json", _json_rows)):
