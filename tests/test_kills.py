@@ -154,13 +154,12 @@ def test_a_number_follows_the_rows_of_no_run_of_a_database_in_memory():
     assert data.search(into=connection).run_id == 8
 
 
-@pytest.mark.parametrize(("line", "kills"), [("1.5", 14), ("2", 16)])
-def test_processes_that_are_killed_leave_nothing_half_done(line, kills):
+@pytest.mark.parametrize(("line", "kills", "images"), [("1.5", 14, 14_000), ("2", 16, 3_000)])
+def test_processes_that_are_killed_leave_nothing_half_done(line, kills, images):
     folder = Path(sys.prefix, "duckdb", line)
     assert folder.is_dir(), f"{folder} is not there: make .venv/duckdb/.done"
-    command = [sys.executable, "-m", "tests.kills", "--seed=0", "--images", "3000", "14000"]
     done = subprocess.run(
-        [*command, f"--kills={kills}"],
+        [sys.executable, "-m", "tests.kills", "--seed=0", f"--kills={kills}", f"--images={images}"],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": f"{folder}:{ROOT}"},
         capture_output=True,
