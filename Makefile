@@ -186,7 +186,7 @@ $(VENV)/duckdb/.done: $(VENV)/.test
 $(VENV)/newest/duckdb/.done: $(VENV)/newest/.done
 $(VENV)/duckdb/.done $(VENV)/newest/duckdb/.done:
 	rm -rf $(@D)
-	$(patsubst %/duckdb,%,$(@D))/bin/python $(INSTALL) --no-deps --target $(@D)/1.4 'duckdb==1.4.0'
+	$(patsubst %/duckdb,%,$(@D))/bin/python $(INSTALL) --no-deps --target $(@D)/1.4 'duckdb==1.4.1'
 	$(patsubst %/duckdb,%,$(@D))/bin/python $(INSTALL) --no-deps --target $(@D)/1.5 'duckdb==1.5.*'
 	$(patsubst %/duckdb,%,$(@D))/bin/python $(INSTALL) --no-deps --target $(@D)/2 'duckdb>=2,<3'
 	touch $@

@@ -816,7 +816,7 @@ def test_an_interrupted_session_ends_what_runs(many: Path, tmp_path: Path) -> No
                 running.set()
                 os.kill(os.getpid(), signal.SIGINT)
             if running.is_set():
-                time.sleep(0.1)
+                time.sleep(1)  # a batch: a busy machine takes its time to hear the signal
             return super().run(batch)
 
     model = Slow()
@@ -824,6 +824,6 @@ def test_an_interrupted_session_ends_what_runs(many: Path, tmp_path: Path) -> No
         embed_mean(path, model)
     seen = model.seen
     assert seen < 2 * CHUNK  # it did not finish its chunk, either
-    time.sleep(0.3)
+    time.sleep(1.5)
     assert model.seen == seen
     assert embeddings(path) == expected(*range(CHUNK))
