@@ -816,14 +816,15 @@ def test_an_interrupted_session_ends_what_runs(many: Path, tmp_path: Path) -> No
                 running.set()
                 os.kill(os.getpid(), signal.SIGINT)
             if running.is_set():
-                time.sleep(1)  # a batch: a busy machine takes its time to hear the signal
+                time.sleep(0.5)  # a batch: a busy machine takes its time to hear the signal
             return super().run(batch)
 
     model = Slow()
     with pytest.raises((KeyboardInterrupt, RuntimeError)):
         embed_mean(path, model)
     seen = model.seen
-    assert seen < 2 * CHUNK  # it did not finish its chunk, either
-    time.sleep(1.5)
+    # DuckDB 1 does not finish the chunk, either; DuckDB 2 may hear the signal after its statement.
+    assert seen < 2 * CHUNK or (seen == 2 * CHUNK and not duckdb.__version__.startswith("1."))
+    time.sleep(1)
     assert model.seen == seen
     assert embeddings(path) == expected(*range(CHUNK))
