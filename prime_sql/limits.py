@@ -219,18 +219,19 @@ def _folder(limits: Limits, now: str, backend: Backend) -> Path | None:
 def explain(error: duckdb.Error, step: str) -> LimitError | None:
     """Return what the user can do where memory or a disk is not enough, else None."""
     text = str(error)
-    full = "No space left" in text or "max_temp_directory_size" in text
-    if full:
+    # The step alone: a run that was stored before it, and is asked now, stays.
+    kept = "The step wrote nothing to the database; what it held before is there."
+    if "No space left" in text or "max_temp_directory_size" in text:
         return LimitError(
-            f"step {step} failed: a disk is full: {_first(text)}. It wrote nothing to the "
-            "database. Free some space, give another folder with --temp-dir (temp_dir), or raise "
-            "--memory-limit (memory_limit), so that less has to be kept there"
+            f"step {step} failed: a disk is full: {_first(text)}. {kept} Free some space, give "
+            "another folder with --temp-dir (temp_dir), or raise --memory-limit (memory_limit), so "
+            "that less has to be kept there"
         )
     if isinstance(error, duckdb.OutOfMemoryException):
         return LimitError(
-            f"step {step} failed: the memory limit is too small: {_first(text)}. It wrote "
-            "nothing to the database. Raise --memory-limit (memory_limit), or count less: a "
-            "smaller max_tags, or a larger min_images or min_tag_images"
+            f"step {step} failed: the memory limit is too small: {_first(text)}. {kept} Raise "
+            "--memory-limit (memory_limit), or count less: a smaller max_tags, or a larger "
+            "min_images or min_tag_images"
         )
     return None
 
