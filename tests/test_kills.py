@@ -16,7 +16,7 @@ import prime_sql as ps
 from prime_sql import warehouse
 from prime_sql.schema import TABLES
 from tests import data
-from tests.kills import OPTIONS, tables
+from tests.kills.world import OPTIONS, tables
 
 ROOT = Path(__file__).parent.parent
 FRAMES = (data.frame(data.PREDICTIONS), data.frame(data.TAGS))
