@@ -11,6 +11,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ from prime_sql.vision.functions import ImageFunction, udf
 from prime_sql.warehouse import Database, Destination, OnSql, Warehouse, first_line
 
 CHUNK = 512  # images a commit
+_LISTENS = 0.5  # seconds: where a system does not wake a thread that waits, how soon it hears
 
 # The tables of each step: the script that makes them, and the columns that it must have.
 TABLES = {
@@ -334,6 +336,7 @@ def run(
 
     show(0)
     rows = uris(1)
+    engine = ThreadPoolExecutor(1, thread_name_prefix=f"{function.name}_engine")
     try:
         for first in range(1, total + 1, chunk):
             following = uris(first + chunk)
@@ -347,13 +350,14 @@ def run(
             )
             function.on_batch = lambda images, first=first: show(first - 1 + images)
             outputs = rows.select(rows.image_id, rows.uri, output=apply(rows.uri))
-            _apply(step, function, outputs, warehouse)
+            _apply(step, function, outputs, warehouse, engine)
             problems += _write(step, function, warehouse)
             warehouse.drop(f"chunk_{first}", "outputs", "problems")
             rows = following
             show(min(first + chunk - 1, total))
     finally:
         function.close()
+        engine.shutdown()
     return Done(
         step.name,
         step.model,
@@ -364,10 +368,23 @@ def run(
     )
 
 
-def _apply(step: Step, function: ImageFunction, outputs: Table, warehouse: Warehouse) -> None:
-    """Run the one statement over the function, and raise what was raised in it as it was."""
+def _apply(
+    step: Step,
+    function: ImageFunction,
+    outputs: Table,
+    warehouse: Warehouse,
+    engine: ThreadPoolExecutor,
+) -> None:
+    """Run the one statement over the function, and raise what was raised in it as it was.
+
+    It runs in a thread of its own, and this one waits in Python, which hears an interrupt at once:
+    DuckDB 2 may hear it only when the statement has ended.
+    """
+    made = engine.submit(warehouse.create_from, "outputs", outputs)
     try:
-        warehouse.create_from("outputs", outputs)
+        while not wait((made,), timeout=_LISTENS).done:
+            pass
+        made.result()
     except Exception:
         if function.failure is None:
             raise
