@@ -23,9 +23,10 @@ demo: $(VENV)/.core  ## Install the core into .venv and show real failure modes 
 demo-images: $(VENV)/.demo  ## The same from pixels: embed, tag and predict the pictures, then search
 	$(BIN)/prime-sql demo --images
 
-# The tests that need no model.
+# The tests that need a model, and those that need none.
+MODELS := tests/vision tests/demo/emoji
 NEW := $(VENV)$(if $(NEWEST),/newest)
-CORE := tests $(addprefix --ignore=tests/,vision warehouses schedules)
+CORE := tests $(addprefix --ignore=,$(MODELS) tests/warehouses tests/schedules)
 
 test:  ## Run the tests with the newest packages, most of them with the newest Python; or those in ARGS
 ifdef ARGS
@@ -43,7 +44,7 @@ test-core: $(NEW)/$(if $(NEWEST),.done,.test) $(NEW)/duckdb/.done chromium
 	$(NEW)/bin/python $(PYTEST) $(CORE)
 
 test-vision: $(VENV)/.test
-	$(BIN)/python $(PYTEST) tests/vision
+	$(BIN)/python $(PYTEST) $(MODELS)
 
 test-kills: $(VENV)/duckdb/.done  ## Kill hundreds of processes at their work, on each line of DuckDB; look at what they left
 	for line in 1.4 1.5 2; do \
@@ -80,27 +81,37 @@ environments: $(addprefix $(VENV)/,.test lowest/.done schedules/.done warehouses
 
 # The tests that between them call other packages in each way that we do: those without a model are chosen
 # by `make lowest-tests`, and input in every form; those with one, by hand.
-LOWEST := @tests/lowest_tests.txt tests/test_sources.py tests/test_search.py::test_search_equals_the_oracle \
+LOWEST := @tests/lowest_tests.txt tests/engine/test_sources.py tests/engine/test_files_without_types.py \
+	tests/discovery/test_search.py::test_search_equals_the_oracle \
+	$(addprefix tests/vision/, \
+	classifiers \
+	$(addprefix images/test_folders.py::test_,layouts globs) \
+	$(addprefix images/test_tables.py::test_,files_of_rows frames bytes paths_and_uris \
+		a_table_of_the_database_itself) \
+	images/test_again.py::test_an_ibis_connection \
+	$(addprefix commands/test_commands.py::test_,embed_and_tag_with_a_clip_model \
+		tags_of_a_table_and_of_captions predict_loads_images_into_a_new_database_first \
+		images_says_what_it_loaded_and_what_it_could_not)) \
 	$(addprefix tests/vision/test_, \
-	captions.py classifiers.py functions.py pictures.py ram.py::test_scores \
-	$(addprefix images.py::test_,layouts globs files_of_rows frames bytes paths_and_uris \
-		a_table_of_the_database_itself an_ibis_connection) \
-	$(addprefix steps.py::test_,any_call out_of_memory only_what_is_new two_threads_call_at_once) \
-	$(addprefix tag.py::test_,a_table_of_tags_in_any_form a_list_of_tags_for_each_image \
-		captions_of_an_image_are_put_together what_a_tagger_raises_passes_through_the_engine \
-		embeddings_are_those_of_open_clip_at_length_one texts_are_embedded_as_by_open_clip \
-		names_that_open_clip_does_not_know a_folder_has_its_own_weights a_folder_without_a_model \
-		weights_that_do_not_fit_are_named a_hub_that_cannot_be_reached a_pickle_is_not_unpickled \
-		weights_of_torch_are_read_without_more code_beside_the_weights_is_not_run_for_a_tokenizer \
-		weights_have_one_name_and_the_activation_that_they_were_trained_with \
-		clip_tags_are_those_of_the_embeddings a_vocabulary_in_any_form from_pictures_to_failure_modes) \
-	$(addprefix commands.py::test_,embed_and_tag_with_a_clip_model tags_of_a_table_and_of_captions \
-		predict_loads_images_into_a_new_database_first images_says_what_it_loaded_and_what_it_could_not))
+	captions.py functions.py pictures.py orientation.py bad_pictures.py uris.py ram.py::test_scores \
+	steps.py::test_only_what_is_new failing_models.py::test_out_of_memory \
+	$(addprefix image_function.py::test_,any_call two_threads_call_at_once) \
+	$(addprefix tag_tables.py::test_,a_table_of_tags_in_any_form a_list_of_tags_for_each_image \
+		captions_of_an_image_are_put_together what_a_tagger_raises_passes_through_the_engine) \
+	$(addprefix embed.py::test_,embeddings_are_those_of_open_clip_at_length_one \
+		texts_are_embedded_as_by_open_clip) \
+	$(addprefix clip.py::test_,names_that_open_clip_does_not_know a_folder_has_its_own_weights \
+		a_folder_without_a_model weights_that_do_not_fit_are_named a_hub_that_cannot_be_reached \
+		a_pickle_is_not_unpickled weights_of_torch_are_read_without_more \
+		code_beside_the_weights_is_not_run_for_a_tokenizer \
+		weights_have_one_name_and_the_activation_that_they_were_trained_with) \
+	$(addprefix tag.py::test_,clip_tags_are_those_of_the_embeddings a_vocabulary_in_any_form \
+		from_pictures_to_failure_modes))
 
 test-lowest: $(VENV)/lowest/.done  ## Tests with the lowest versions that pyproject.toml admits
 	$(VENV)/lowest/bin/python $(PYTEST) $(or $(ARGS),$(LOWEST))
 
-lowest-tests: $(VENV)/newest/.done chromium  ## Choose these tests anew, by what they call of other packages
+lowest-tests: $(VENV)/newest/.done chromium  ## Choose these tests again, by what they call of other packages
 	$(VENV)/newest/bin/python -m pytest -n0 -p tests.calls $(CORE)
 
 test-schedules: $(VENV)/schedules/.done  ## Install dbt, Airflow and Dagster beside the core; run the scheduled examples

@@ -184,13 +184,13 @@ def _run_product(data: Files, options: argparse.Namespace) -> tuple[Any, float, 
     """The product's run, its seconds from files to tables, and the process's peak MB."""
     try:
         import prime_sql as ps
-        from prime_sql.warehouse import Warehouse
+        from prime_sql.engine.session import Session
     except ImportError as error:
         raise MeasurementError(
             f"prime_sql cannot be imported ({error}); --reference-only does without it"
         ) from error
     if options.portable:
-        Warehouse.plans = None
+        Session.plans = None
     started = time.perf_counter()
     run = ps.search(
         str(data.predictions), str(data.tags), memory_limit=options.memory_limit, **THRESHOLDS

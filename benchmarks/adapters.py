@@ -179,7 +179,7 @@ def _all_by_bitsets(group: Class, question: Question) -> list[Sets]:
 def _prepare_prime_sql(*, portable: bool) -> None:
     ps = importlib.import_module("prime_sql")
     if portable:
-        importlib.import_module("prime_sql.warehouse").Warehouse.plans = None
+        importlib.import_module("prime_sql.engine.session").Session.plans = None
     # The templates of its SQL are compiled where they are first used.
     images = range(8)
     predictions = pl.DataFrame({"image_id": images, "label": "a", "prediction": ["a", "b"] * 4})

@@ -116,7 +116,7 @@ class Recipe:
     tags_per_class
         Fewest and most different tags in a class.
     vocabulary
-        Number of tag names that the classes draw theirs from; 0 stands for CelebA's attributes.
+        Number of tag names that the classes draw theirs from; 0 means CelebA's attributes.
     accuracy
         Mean accuracy of the classes, planted sets included.
     planted
@@ -124,7 +124,7 @@ class Recipe:
     support
         Fewest and most images of a planted set.
     mixed
-        Whether images stand in random order, not class by class.
+        Whether images are in random order, not class by class.
     """
 
     name: str

@@ -29,7 +29,7 @@ from prime_sql.vision import Clip, Place, load_images
 from prime_sql.vision.embed import embed_missing
 from prime_sql.vision.network import batch_size_on, need
 from prime_sql.vision.pictures import decode, read
-from prime_sql.vision.steps import session
+from prime_sql.vision.steps import open_session
 
 WIDTH, HEIGHT, QUALITY = 500, 375, 90  # what an image of ImageNet has on average
 MODELS = ("lite0", "vit-b-32")
@@ -135,7 +135,7 @@ def _measure(
         with tempfile.TemporaryDirectory() as folder:
             database = Path(folder, "bench.duckdb")
             load_images(pictures, database)
-            with session(database) as warehouse, _Busy(place) as watch:
+            with open_session(database) as warehouse, _Busy(place) as watch:
                 done = embed_missing(
                     warehouse, clip, {}, batch_size=batch_size, threads=threads, on_images=None
                 )

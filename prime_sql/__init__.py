@@ -1,17 +1,14 @@
 """PRIME as declarative analytics: where does this model fail, in words?"""
 
-__version__ = "0.1.0"
-
 import importlib
-import sys
-from types import ModuleType
 from typing import TYPE_CHECKING
 
+from prime_sql.engine.version import __version__ as __version__
+
 if TYPE_CHECKING:
-    from prime_sql.answers import Relation
-    from prime_sql.compare import compare
-    from prime_sql.compile import compile
-    from prime_sql.errors import (
+    from prime_sql.discovery.compile import compile
+    from prime_sql.discovery.steps import Progress
+    from prime_sql.engine.errors import (
         InputError,
         InputWarning,
         InstallError,
@@ -21,14 +18,16 @@ if TYPE_CHECKING:
         StoredCountsError,
         WarehouseError,
     )
-    from prime_sql.explain import Explanation
-    from prime_sql.options import Options
-    from prime_sql.prune import prune
+    from prime_sql.engine.options import Options
+    from prime_sql.engine.relation import Relation
+    from prime_sql.engine.session import Statement
+    from prime_sql.questions.api import open_run, runs, search, sql
+    from prime_sql.questions.compare import compare
+    from prime_sql.questions.explain import Explanation
+    from prime_sql.questions.prune import prune
+    from prime_sql.questions.run import Run
+    from prime_sql.questions.validation import Validation
     from prime_sql.report import Report
-    from prime_sql.results import Run, open_run, runs, sql
-    from prime_sql.search import Progress, search
-    from prime_sql.validate import Validation
-    from prime_sql.warehouse import Statement
 
 __all__ = [
     "Explanation",
@@ -59,44 +58,30 @@ __all__ = [
 # Where each name is defined: it is imported when it is first asked for, so that a command that only
 # prints its help loads no engine.
 _HOMES = {
-    "Explanation": "explain",
-    "InputError": "errors",
-    "InputWarning": "errors",
-    "InstallError": "errors",
-    "OptionError": "errors",
-    "Options": "options",
-    "PrimeSqlError": "errors",
-    "Progress": "search",
-    "QueryError": "errors",
-    "Relation": "answers",
+    "Explanation": "questions.explain",
+    "InputError": "engine.errors",
+    "InputWarning": "engine.errors",
+    "InstallError": "engine.errors",
+    "OptionError": "engine.errors",
+    "Options": "engine.options",
+    "PrimeSqlError": "engine.errors",
+    "Progress": "discovery.steps",
+    "QueryError": "engine.errors",
+    "Relation": "engine.relation",
     "Report": "report",
-    "Run": "results",
-    "Statement": "warehouse",
-    "StoredCountsError": "errors",
-    "Validation": "validate",
-    "WarehouseError": "errors",
-    "compare": "compare",
-    "compile": "compile",
-    "open_run": "results",
-    "prune": "prune",
-    "runs": "results",
-    "search": "search",
-    "sql": "results",
+    "Run": "questions.run",
+    "Statement": "engine.session",
+    "StoredCountsError": "engine.errors",
+    "Validation": "questions.validation",
+    "WarehouseError": "engine.errors",
+    "compare": "questions.compare",
+    "compile": "discovery.compile",
+    "open_run": "questions.api",
+    "prune": "questions.prune",
+    "runs": "questions.api",
+    "search": "questions.api",
+    "sql": "questions.api",
 }
-
-
-class _Package(ModuleType):
-    """The package, in which a function is not replaced by the module of the same name."""
-
-    def __setattr__(self, name: str, value: object) -> None:
-        # Once a submodule is imported, Python sets it as an attribute of its package: without this,
-        # `prime_sql.search` would be the function or the module, depending on what ran before. The
-        # module itself is still had by `from prime_sql.search import …`.
-        if not (name in _HOMES and isinstance(value, ModuleType)):
-            super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package
 
 if not TYPE_CHECKING:  # to a type checker, it would mean that every name exists
 

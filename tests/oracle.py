@@ -89,7 +89,7 @@ def failure_modes(
     Parameters
     ----------
     outcomes
-        (class name, image id, is it an error). An image may stand in several classes.
+        (class name, image id, is it an error). An image may be in several classes.
     tags
         (image id, tag). Repeated rows count once; images that no outcome knows are ignored.
     max_tags, min_images, min_drop

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 import prime_sql as ps
-from prime_sql.warehouse import Warehouse
+from prime_sql.engine.session import Session
 from tests import oracle
 
 DATA = Path(__file__).parent.parent.parent / "shared" / "data" / "imagenet_x"
@@ -37,7 +37,7 @@ def search(model, **options):
     [("duckdb", "label <> prediction"), (None, "metaclass <> predicted_metaclass")],
 )
 def test_modes_equal_the_oracle(plan, error, monkeypatch):
-    monkeypatch.setattr(Warehouse, "plans", plan)
+    monkeypatch.setattr(Session, "plans", plan)
     predictions = pl.read_parquet(DATA / "predictions.parquet").filter(model="ResNet50")
     tags = pl.read_parquet(DATA / "tags.parquet").select("image_id", "tag").rows()
     right, guess = error.split(" <> ")

@@ -13,9 +13,9 @@ import ibis
 import pytest
 
 import prime_sql as ps
-from prime_sql import warehouse
-from prime_sql.schema import TABLES
-from tests import data
+from prime_sql.engine import session
+from prime_sql.engine.schema import names
+from tests import tables as data
 from tests.kills.world import OPTIONS, tables
 
 ROOT = Path(__file__).parent.parent
@@ -67,7 +67,7 @@ def test_the_users_threshold_is_as_it_was(db, large):
 def torn_logs(db, large, monkeypatch):
     """Commit a large run as if its log could not tear, and cut the log short; yield each state."""
     before = db.read_bytes()
-    monkeypatch.setattr(warehouse, "_SAFE_IN_LOG", 10**9)
+    monkeypatch.setattr(session, "_SAFE_IN_LOG", 10**9)
     connection = ibis.duckdb.connect(db)
     connection.raw_sql("pragma disable_checkpoint_on_shutdown")
     connection.raw_sql("set checkpoint_threshold = '1GB'")
@@ -101,7 +101,7 @@ def test_the_next_run_takes_nothing_of_a_torn_log(db, large, monkeypatch, recwar
         assert not torn
 
 
-@pytest.mark.parametrize("left", [name for name in TABLES if name != "runs"])
+@pytest.mark.parametrize("left", [name for name in names() if name != "runs"])
 def test_rows_of_no_run_are_removed_and_named(db, left):
     with ps.open_run(db, read_only=False) as run:
         run.validate(*FRAMES)

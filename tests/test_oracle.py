@@ -1,6 +1,6 @@
 """The oracle against cases that were worked out by hand, so that it can be trusted itself.
 
-Every table is small enough to check on paper; the arithmetic stands beside it.
+Every table is small enough to check on paper; the arithmetic is beside it.
 """
 
 from __future__ import annotations

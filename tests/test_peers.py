@@ -10,7 +10,7 @@ import pytest
 from benchmarks import peers, plots
 from benchmarks.adapters import JOBS, PEERS, TOOLS, Question
 from benchmarks.datasets import Files
-from prime_sql.warehouse import Warehouse
+from prime_sql.engine.session import Session
 from tests import oracle
 
 MIN_IMAGES = 6
@@ -51,7 +51,7 @@ def test_tool_does_the_job_of_the_oracle(tool, job, tables, files, monkeypatch):
     package = tool.split()[0].rstrip(",")
     if tool in PEERS and importlib.util.find_spec(package) is None:
         pytest.skip(f"{package} comes with make bench-peers")
-    monkeypatch.setattr(Warehouse, "plans", Warehouse.plans)  # the portable plan is for one test
+    monkeypatch.setattr(Session, "plans", Session.plans)  # the portable plan is for one test
     question = Question(job, min_images=MIN_IMAGES)
     found = TOOLS[tool].answer(files, question)
     rows = {(name, tuple(tags.split(" + "))): counts for name, tags, *counts in found.rows()}
@@ -86,7 +86,7 @@ def test_plots_are_drawn_again_from_numbers():
     assert (name, others) == ("time_by_images", [])
     title = ElementTree.fromstring(svg).find("{*}title")
     assert "prime_sql 1 s at 10,000 and 10 s at 100,000" in title.text
-    assert "divexplorer" not in svg  # a wrong answer is no point
+    assert "divexplorer" not in svg  # a wrong answer is not plotted
     assert plots.draw({"results": results}) == {name: svg}
 
 

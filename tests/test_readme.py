@@ -118,7 +118,7 @@ def test_python_examples(folder, monkeypatch, page):
 
 
 def test_docstring_examples():
-    module = importlib.import_module("prime_sql.search")
+    module = importlib.import_module("prime_sql.questions.api")
     result = doctest.testmod(module)
     assert (result.attempted > 0, result.failed) == (True, 0)
 

@@ -12,7 +12,7 @@ import pytest
 import sqlglot
 
 import prime_sql as ps
-from prime_sql.warehouse import Warehouse
+from prime_sql.engine.session import Session
 
 FOLDER = Path(__file__).parent / "snapshots"
 
@@ -63,7 +63,7 @@ CASES = {
 @pytest.mark.parametrize("case", CASES)
 def test_sql_of_a_search(case, tables, monkeypatch):
     plan, options = CASES[case]
-    monkeypatch.setattr(Warehouse, "plans", plan)
+    monkeypatch.setattr(Session, "plans", plan)
     text = "\n\n".join(
         f"-- {s.step}\n{s.sql}" for s in statements(tables, **options) if s.step != "publish"
     )
@@ -77,7 +77,7 @@ def test_sql_of_a_search(case, tables, monkeypatch):
 @pytest.mark.parametrize("dialect", ["postgres", "spark", "clickhouse", "snowflake", "bigquery"])
 def test_the_portable_search_translates(dialect, tables, monkeypatch):
     """Other engines come later; what is written today must not shut them out."""
-    monkeypatch.setattr(Warehouse, "plans", None)
+    monkeypatch.setattr(Session, "plans", None)
     steps = [s for s in statements(tables, max_tags=3) if s.step != "publish"]
     names = {s.step for s in steps}
     assert {"candidates_3", "members_3", "tag_sets", "failure_mode_tags"} <= names

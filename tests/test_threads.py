@@ -6,7 +6,7 @@ import ibis
 import pytest
 
 import prime_sql as ps
-from tests import data
+from tests import tables as data
 
 FOUR = range(4)
 

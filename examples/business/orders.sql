@@ -1,5 +1,5 @@
 -- Generated, not real: a shop that prints emoji on mugs had each picture ordered once.
--- The md5 of the image_id and a name stands for a draw, so that the rows are the same everywhere.
+-- The md5 of the image_id and a name serves as a random draw, so that the rows are the same everywhere.
 -- Newer emoji were ordered in later weeks, and the cameras of a region photograph the mugs.
 with draws as (
     select

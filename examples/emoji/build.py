@@ -22,7 +22,7 @@ from PIL import Image
 
 import prime_sql as ps
 from prime_sql import vision
-from prime_sql.vision import emoji
+from prime_sql.demo import emoji
 from prime_sql.vision.pictures import decode
 
 PIXELS = 48  # what a report shows; keeps the example small enough to commit

@@ -1,7 +1,7 @@
 """Failure modes every night, as an Airflow DAG (Airflow 3).
 
 The variable PRIME_JOB of the environment names the job file. Where prime_sql has an environment of
-its own, put the path of its prime-sql in the place of the name.
+its own, put the path of its prime-sql instead of the name.
 """
 
 import os

@@ -20,9 +20,10 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 import prime_sql as ps
-from prime_sql import output
-from prime_sql.errors import InputWarning, OptionError, PrimeSqlError
-from prime_sql.output import Format
+from prime_sql.cli import tables
+from prime_sql.engine import files
+from prime_sql.engine.errors import InputWarning, OptionError, PrimeSqlError
+from prime_sql.engine.rows import Format, printable_lines, render
 
 if TYPE_CHECKING:
     import polars as pl
@@ -34,8 +35,8 @@ class Group(TyperGroup):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the options before the command."""
-        # typer imports Pydantic, for half of the time of a help text, to find out that the None of
-        # a flag which nobody gave, such as --install-completion, is None; False it leaves alone.
+        # To find out that the None of a flag that nobody gave, such as --install-completion, is
+        # None, typer imports Pydantic: half of the time of a help text. It leaves False alone.
         for parameter in self.get_params(ctx):
             if getattr(parameter, "is_flag", False) and parameter.default is None:
                 parameter.default = False
@@ -51,7 +52,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-CLOSED_PIPE = 141  # as a shell says it of a program that SIGPIPE ended
+CLOSED_PIPE = 141  # the status a shell reports for a program that SIGPIPE ended
 RESULTS = "Results"  # section of a command's help
 
 Db = Annotated[
@@ -63,7 +64,9 @@ Db = Annotated[
 FormatOption = Annotated[
     Format | None,
     typer.Option(
-        "--format", help="Print the rows in this form on standard output.", rich_help_panel=RESULTS
+        "--format",
+        help="Print the rows in this format to standard output.",
+        rich_help_panel=RESULTS,
     ),
 ]
 OutputOption = Annotated[
@@ -89,13 +92,13 @@ Wait = Annotated[
 ]
 Quiet = Annotated[
     bool,
-    typer.Option("--quiet", help="Print the result and errors only.", rich_help_panel=RESULTS),
+    typer.Option("--quiet", help="Print only the result and errors.", rich_help_panel=RESULTS),
 ]
 Verbose = Annotated[
     bool,
     typer.Option(
         "--verbose",
-        help="Print each step's SQL, rows and seconds on standard error.",
+        help="Print each step's SQL, rows and seconds to standard error.",
         rich_help_panel=RESULTS,
     ),
 ]
@@ -113,7 +116,7 @@ class Command(TyperCommand):
                 kind = "Arguments" if parameter.param_type_name == "argument" else "Options"
                 title = getattr(parameter, "rich_help_panel", None) or kind
                 sections.setdefault(title, []).append(record)
-        sections["Options"] = sections.pop("Options")  # last: --help is one
+        sections["Options"] = sections.pop("Options")  # last, as --help is one of them
         for title, records in sections.items():
             with formatter.section(title):
                 formatter.write_dl(records)
@@ -126,7 +129,7 @@ class Command(TyperCommand):
                     formatter.write(f"  {line}\n")
 
 
-# Nothing that a table or a message holds is markup or the name of an emoji.
+# Nothing in a table or a message is markup or the name of an emoji.
 
 
 @cache
@@ -148,18 +151,18 @@ def err() -> Console:
 
 
 def say(message: str, *, label: str = "", style: str = "", console: Console | None = None) -> None:
-    """Print a message as it is, on one line for each of its own, control characters escaped.
+    """Print a message as it is, line by line, with control characters escaped.
 
-    It goes to standard error where no console is given.
+    It goes to standard error unless a console is given.
     """
     from rich.text import Text
 
-    text = Text.assemble((f"{label} ", style) if label else "", output.printable_lines(message))
+    text = Text.assemble((f"{label} ", style) if label else "", printable_lines(message))
     (console or err()).print(text, soft_wrap=True)
 
 
 def reports_errors(
-    command: Callable[..., None], *, interrupted: str = "the database is as it was."
+    command: Callable[..., None], *, interrupted: str = "the database is unchanged."
 ) -> Callable[..., None]:
     """Turn the errors of prime_sql into one message and exit status 2."""
 
@@ -198,8 +201,19 @@ def _main(
     pass
 
 
+def is_given(context: typer.Context, name: str) -> bool:
+    """Return whether a parameter is on the command line."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def flag(name: str) -> str:
+    """Return a parameter as it is written on the command line."""
+    return "IMAGES" if name == "images" else f"--{name.strip('_').replace('_', '-')}"
+
+
 def shows_table(form: Format | None, file: Path | None) -> bool:
-    """Return whether `emit` prints a table for people."""
+    """Return whether `emit` prints a table for people to read."""
     return form is Format.table or (form is None and file is None)
 
 
@@ -208,16 +222,16 @@ def emit(
     form: Format | None,
     file: Path | None,
     *,
-    show: Callable[[pl.DataFrame, Console], None] = output.show,
+    show: Callable[[pl.DataFrame, Console], None] = tables.show,
     why_none: str = "No rows.",
     quiet: bool = False,
 ) -> None:
     """Print rows, write them, or both; with a file and no format, print nothing.
 
-    Why there are none stands in the place of the table, or else on standard error.
+    If there are none, it says why: instead of the table, or else on standard error.
     """
     if file is not None:
-        output.write(rows, file)
+        files.write(rows, file)
         if not quiet:
             say(f"Wrote {rows.height:,} row{'' if rows.height == 1 else 's'} to {file}.")
     table = shows_table(form, file)
@@ -227,7 +241,7 @@ def emit(
         show(rows, out())
     if form is not None and not table:
         # Not through rich: programs read this, and it must not be wrapped.
-        sys.stdout.write(output.render(rows, form) + "\n")
+        sys.stdout.write(render(rows, form) + "\n")
 
 
 Watch: TypeAlias = "tuple[Callable[[ps.Statement], None] | None, Callable[[Any], None] | None]"
@@ -235,9 +249,9 @@ Watch: TypeAlias = "tuple[Callable[[ps.Statement], None] | None, Callable[[Any],
 
 @contextmanager
 def watched(quiet: bool, verbose: bool, bar: Callable[[], Any] | None = None) -> Iterator[Watch]:
-    """Show progress (on a terminal), statements (when verbose) and warnings, on standard error."""
+    """Show progress (on a terminal), statements (if verbose) and warnings on standard error."""
     if quiet and verbose:
-        raise OptionError("--quiet and --verbose exclude each other")
+        raise OptionError("--quiet and --verbose are mutually exclusive")
 
     def on_sql(statement: ps.Statement) -> None:
         rows = "" if statement.rows is None else f", {statement.rows:,} rows"
@@ -272,7 +286,7 @@ def _steps_bar() -> Iterator[Callable[[ps.Progress], None]]:
         TimeElapsedColumn(),
     )
     counted = ""
-    # It goes when the work is done: the result is what stays.
+    # It disappears when the work is done; the result is what stays.
     with Progress(*columns, console=err(), transient=True) as bar:
         task = bar.add_task("inputs", total=None)
 
@@ -294,13 +308,13 @@ def _steps_bar() -> Iterator[Callable[[ps.Progress], None]]:
 def main() -> None:
     """Run the command line.
 
-    Exit status 1 is that of gates alone: what nobody expected ends with its traceback and 2.
+    Exit status 1 is for gates only: an unexpected error ends with its traceback and 2.
     """
     if sys.stdout is not None and isinstance(getattr(sys.stdout, "buffer", None), io.RawIOBase):
-        # With PYTHONUNBUFFERED, Python drops what a disk that fills up in one write did not take.
+        # With PYTHONUNBUFFERED, Python drops the rest of a write that fills up the disk.
         sys.stdout = open(sys.stdout.fileno(), "w", encoding=sys.stdout.encoding, closefd=False)  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
-        # What programs read is UTF-8 wherever they run; a terminal shows what it can.
+        # Programs get UTF-8 wherever they run; a terminal shows what it can.
         if isinstance(stream, io.TextIOWrapper):
             encoding = None if stream.isatty() else "utf-8"
             stream.reconfigure(encoding=encoding, errors="backslashreplace")
@@ -310,16 +324,16 @@ def main() -> None:
         app(prog_name="prime-sql")
     except SystemExit as ending:
         status = ending.code
-        # Of a closed pipe, or a question without an answer, typer and rich make 1.
+        # For a closed pipe, or a prompt without an answer, typer and rich exit with 1.
         if status == 1 and isinstance(ending.__context__, BrokenPipeError):
             status = CLOSED_PIPE
         elif status == 1 and not isinstance(ending.__context__, typer.Exit):
             status = 2
-    except BaseException as error:  # of Polars, some are no Exception
+    except BaseException as error:  # some of Polars's are not an Exception
         unexpected = error
     lost = _lost(sys.stdout)
     if isinstance(unexpected, OSError) and unexpected.errno == errno.ENOSPC:
-        lost = lost or unexpected  # of one large write nothing is left to flush
+        lost = lost or unexpected  # after one large write, nothing is left to flush
     if isinstance(lost, BrokenPipeError):
         status = status or CLOSED_PIPE
     elif lost is not None:
@@ -337,12 +351,12 @@ def main() -> None:
 
 
 def _lost(stream: Any) -> OSError | None:
-    """Return why what was printed did not arrive, or None."""
+    """Return the error that kept printed text from arriving, or None."""
     try:
-        if stream is not None:  # closed before the start
+        if stream is not None:  # None: closed before we started
             stream.flush()
     except OSError as error:
-        # Python flushes again when it ends, and would complain.
+        # Python flushes again on exit, and would complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
         return error
     return None

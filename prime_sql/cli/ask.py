@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import prime_sql as ps
-from prime_sql import output
 from prime_sql.cli.app import (
     Command,
     Db,
@@ -21,8 +20,10 @@ from prime_sql.cli.app import (
     reports_errors,
     say,
 )
-from prime_sql.defaults import NO_WAIT
-from prime_sql.errors import OptionError, QueryError
+from prime_sql.cli.tables import show_runs
+from prime_sql.engine import files
+from prime_sql.engine.defaults import NO_WAIT
+from prime_sql.engine.errors import OptionError, QueryError
 
 if TYPE_CHECKING:
     import polars as pl
@@ -45,9 +46,9 @@ def sql(
         str,
         typer.Argument(
             metavar="QUERY",
-            help="An SQL query, or a file.sql that holds one. failure_modes, failure_mode_tags, "
-            "failure_mode_images, classes and tag_sets mean one run; prime.failure_modes and so on "
-            "hold all runs.",
+            help="An SQL query, or a file.sql with one. failure_modes, failure_mode_tags, "
+            "failure_mode_images, classes and tag_sets are those of one run; prime.failure_modes "
+            "and so on hold all runs.",
         ),
     ],
     run: RunOption = None,
@@ -57,13 +58,13 @@ def sql(
 ) -> None:
     """Answer an SQL query over the tables of a run."""
     if output_ is not None:
-        output.check_file(output_)
+        files.check_file(output_)
     emit(ps.sql(db, _text_of(query), run, wait=wait), format_, output_)
 
 
 def _text_of(query: str) -> str:
-    """Return the query; where it is the name of an SQL file, what the file holds."""
-    # A query may end so, too: select * from old.sql.
+    """Return the query or, if it is the name of an SQL file, what is in the file."""
+    # A query may end like that, too: select * from old.sql.
     if not query.endswith(".sql") or (" " in query and not Path(query).is_file()):
         return query
     try:
@@ -87,13 +88,13 @@ RETENTION = "Deleting old runs"  # section of a command's help
 def runs(
     db: Db,
     job: Annotated[
-        str | None, typer.Option(metavar="NAME", help="The runs of this job only.")
+        str | None, typer.Option(metavar="NAME", help="Only the runs of this job.")
     ] = None,
     prune: Annotated[
         bool,
         typer.Option(
             "--prune",
-            help="Delete old runs, and list those that went.",
+            help="Delete old runs, and list them.",
             rich_help_panel=RETENTION,
         ),
     ] = False,
@@ -101,8 +102,8 @@ def runs(
         int | None,
         typer.Option(
             metavar="N",
-            help="How many of the runs that are compared with each other stay: those of one job "
-            "with the same options.",
+            help="How many runs to keep of those that are compared with each other: runs of one "
+            "job with the same options.",
             rich_help_panel=RETENTION,
         ),
     ] = None,
@@ -110,7 +111,9 @@ def runs(
     dry_run: Annotated[
         bool,
         typer.Option(
-            "--dry-run", help="Delete nothing; list what would go.", rich_help_panel=RETENTION
+            "--dry-run",
+            help="Delete nothing; list what would be deleted.",
+            rich_help_panel=RETENTION,
         ),
     ] = False,
     format_: FormatOption = None,
@@ -118,37 +121,37 @@ def runs(
 ) -> None:
     """List the runs of a database, or delete old ones.
 
-    When, on what, with which thresholds, and how many failure modes were found; for programs
-    (--format, --output) everything that is recorded.
+    The list says when each run was made, on what, with which thresholds, and how many failure modes
+    it found; for programs (--format, --output), everything that is recorded.
     """
     if output_ is not None:
-        output.check_file(output_)
+        files.check_file(output_)
     if not prune:
         if keep is not None or dry_run:
-            raise OptionError("--keep and --dry-run are about --prune: give it, too")
-        from prime_sql.sources import describe
+            raise OptionError("--keep and --dry-run are for --prune: add it")
+        from prime_sql.engine.sources import describe
 
         rows = ps.runs(db, wait=wait)
         if job is not None:
             rows = rows.filter(rows["job"] == job)
         of = "" if job is None else f" of job {job}"
-        why_none = f"{describe(db)} holds no run{of}."
-        emit(rows, format_, output_, show=output.show_runs, why_none=why_none)
+        why_none = f"{describe(db)} has no runs{of}."
+        emit(rows, format_, output_, show=show_runs, why_none=why_none)
         return
     if keep is None:
-        raise OptionError("--prune deletes: say how many runs stay, as in --keep 30")
+        raise OptionError("--prune deletes runs: say how many to keep, as in --keep 30")
     before = _size(db)
     gone = ps.prune(db, keep=keep, job=job, dry_run=dry_run, wait=wait)
-    why_none = f"Nothing to delete: no run has {keep:,} later ones that it is compared with."
-    emit(gone, format_, output_, show=output.show_runs, why_none=why_none)
+    why_none = f"Nothing to delete: no run is compared with {keep:,} later ones."
+    emit(gone, format_, output_, show=show_runs, why_none=why_none)
     if gone.height:
         many = f"{gone.height:,} run{'' if gone.height == 1 else 's'}"
-        had = f"; {db} had {before}, now {_size(db)}" if before else ""
+        had = f"; {db} was {before}, now {_size(db)}" if before else ""
         say(f"Would delete {many}." if dry_run else f"Deleted {many}{had}.")
 
 
 def _size(db: str) -> str:
-    """Return the size of a file, or an empty text where it is none."""
+    """Return the size of a file, or an empty string if it is not one."""
     return f"{Path(db).stat().st_size / 1e6:,.1f} MB" if Path(db).is_file() else ""
 
 
@@ -171,7 +174,7 @@ def query(
     name: Annotated[
         str | None,
         typer.Argument(
-            help="A named question; if left out, they are listed.",
+            help="A named question; if left out, all are listed.",
             metavar="NAME",
             show_default=False,
         ),
@@ -187,7 +190,7 @@ def query(
 ) -> None:
     """Answer a named question about a run, or list the questions."""
     if output_ is not None:
-        output.check_file(output_)
+        files.check_file(output_)
     if name is None:
         if param:
             raise QueryError("--param needs a question: prime-sql query DB NAME --param …")
@@ -210,7 +213,7 @@ def query(
 def _questions() -> pl.DataFrame:
     import polars as pl
 
-    from prime_sql import queries
+    from prime_sql.engine import queries
 
     found = queries.questions()
     return pl.DataFrame(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import prime_sql as ps
-from prime_sql import output
+from prime_sql.cli import tables
 from prime_sql.cli.app import (
     Command,
     Db,
@@ -21,7 +21,8 @@ from prime_sql.cli.app import (
     reports_errors,
     say,
 )
-from prime_sql.defaults import NO_WAIT
+from prime_sql.engine import files
+from prime_sql.engine.defaults import NO_WAIT
 
 if TYPE_CHECKING:
     import polars as pl
@@ -63,24 +64,24 @@ def chance(
     shuffles: Annotated[
         int,
         typer.Option(
-            help="Search so many times with the errors shuffled within their classes, to see how "
+            help="Search this many times with the errors shuffled within their classes, to see how "
             "many failure modes chance alone gives; 0 for none."
         ),
     ] = 0,
-    seed: Annotated[int, typer.Option(help="Of the shuffles.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the shuffles.")] = 0,
     run: RunOption = None,
     wait: Wait = NO_WAIT,
     format_: FormatOption = None,
     output_: OutputOption = None,
     quiet: Quiet = False,
 ) -> None:
-    """Say how sure each failure mode is: interval, p-value and q-value.
+    """Say how certain each failure mode is: interval, p-value and q-value.
 
-    The q-value is over all tag sets that could have been failure modes; they are counted, and the
-    answer is kept in DB.
+    The q-values are over all tag sets that could have been failure modes; these are counted, and
+    the result is stored in DB.
     """
     if output_ is not None:
-        output.check_file(output_)
+        files.check_file(output_)
     with ps.open_run(db, run, read_only=False, wait=wait) as opened:
         dealt = opened.null(shuffles, seed=seed).to_polars() if shuffles else None
         rows = opened.chance().to_polars()
@@ -101,7 +102,7 @@ def _show_chance(rows: pl.DataFrame, console: Console) -> None:
     chosen = rows.drop(unknown).select(
         [pl.col(column).alias(name) for column, name in _CHANCE.items() if column not in unknown]
     )
-    output.show(chosen, console, percent=("accuracy", "from", "to"))
+    tables.show(chosen, console, percent=("accuracy", "from", "to"))
 
 
 def _by_chance(dealt: pl.DataFrame, found: int, max_q: float | None) -> str:
@@ -109,7 +110,7 @@ def _by_chance(dealt: pl.DataFrame, found: int, max_q: float | None) -> str:
     return (
         f"Chance alone gives {sum(modes) / len(modes):,.1f} failure modes on average (up to "
         f"{max(modes):,} in {len(modes):,} shuffles); this run has {found:,}"
-        f"{'' if max_q is None else f' of those that have a q-value of {max_q:g} or less'}."
+        f"{'' if max_q is None else f' with a q-value of {max_q:g} or less'}."
     )
 
 
@@ -126,8 +127,8 @@ def successes(
     min_gain: Annotated[
         float | None,
         typer.Option(
-            help="Smallest rise of accuracy above the class's, a fraction; the run's --min-drop if "
-            "left out.",
+            help="Smallest rise in accuracy above that of the class, a fraction; the run's "
+            "--min-drop if left out.",
             show_default=False,
         ),
     ] = None,
@@ -138,10 +139,10 @@ def successes(
 ) -> None:
     """Find success modes: the smallest sets of tags on which accuracy rises sharply.
 
-    They are kept in the table success_modes of DB.
+    They are stored in the table success_modes of DB.
     """
     if output_ is not None:
-        output.check_file(output_)
+        files.check_file(output_)
     with ps.open_run(db, run, read_only=False, wait=wait) as opened:
         rows = opened.success_modes(min_gain).to_polars()
         emit(rows, format_, output_, show=_show_successes, why_none="No success modes.")
@@ -149,4 +150,4 @@ def successes(
 
 def _show_successes(rows: pl.DataFrame, console: Console) -> None:
     chosen = rows.select([rows[column].alias(name) for column, name in _SUCCESS.items()])
-    output.show(chosen, console, percent=("accuracy", "class\naccuracy", "gain"))
+    tables.show(chosen, console, percent=("accuracy", "class\naccuracy", "gain"))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import prime_sql as ps
-from prime_sql import output
+from prime_sql.cli import tables
 from prime_sql.cli.app import (
     Command,
     Db,
@@ -23,7 +23,8 @@ from prime_sql.cli.app import (
     reports_errors,
     watched,
 )
-from prime_sql.defaults import NO_WAIT
+from prime_sql.engine import files
+from prime_sql.engine.defaults import NO_WAIT
 
 if TYPE_CHECKING:
     import polars as pl
@@ -40,8 +41,8 @@ if TYPE_CHECKING:
 @reports_errors
 def compare(
     db: Db,
-    run_a: Annotated[int, typer.Argument(metavar="RUN_A", help="Number of the run before.")],
-    run_b: Annotated[int, typer.Argument(metavar="RUN_B", help="Number of the run after.")],
+    run_a: Annotated[int, typer.Argument(metavar="RUN_A", help="Number of the earlier run.")],
+    run_b: Annotated[int, typer.Argument(metavar="RUN_B", help="Number of the later run.")],
     other: Annotated[
         Path | None,
         typer.Option(
@@ -56,7 +57,7 @@ def compare(
 ) -> None:
     """Compare the failure modes of two runs: new, persisting, fixed or undecided."""
     if output_ is not None:
-        output.check_file(output_)
+        files.check_file(output_)
     with ExitStack() as opened:
         a = opened.enter_context(ps.open_run(db, run_a, wait=wait))
         b = opened.enter_context(ps.open_run(other or db, run_b, wait=wait))
@@ -67,10 +68,10 @@ def compare(
 
 
 def show(changes: pl.DataFrame, console: Console) -> None:
-    """Print what a reader compares at a glance, under how many there are of each status."""
+    """Print what a reader compares at a glance, below how many modes have each status."""
     import polars as pl
 
-    from prime_sql.history import STATUSES
+    from prime_sql.questions.history import STATUSES
 
     counts = dict(changes["status"].value_counts().iter_rows())
     title = ", ".join(f"{counts.get(status, 0):,} {status}" for status in STATUSES)
@@ -86,7 +87,7 @@ def show(changes: pl.DataFrame, console: Console) -> None:
             "accuracy\n(%)"
         ),
         pl.format("{} to {}", *points[2:]).alias("change\n(95 %)"),
-        # As many digits as a reader compares, in the room there is.
+        # As many digits as a reader compares, and as fit.
         pl.when(pl.col("q_value") < 0.001)
         .then(pl.lit("<0.001"))
         .otherwise(pl.col("q_value").round(3).cast(pl.String))
@@ -94,4 +95,4 @@ def show(changes: pl.DataFrame, console: Console) -> None:
         pl.col("images_a").alias("images A"),
         pl.col("images_b").alias("images B"),
     )
-    output.show(rows, console, title=title)
+    tables.show(rows, console, title=title)

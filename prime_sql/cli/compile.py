@@ -1,4 +1,4 @@
-"""``prime-sql compile``: the search as SQL, for where no Python runs."""
+"""``prime-sql compile``: the search as SQL, for places without Python."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from prime_sql.cli.definition import (
     Where,
     numbers,
 )
-from prime_sql.defaults import DIALECTS
-from prime_sql.options import Options
+from prime_sql.engine.defaults import DIALECTS
+from prime_sql.engine.options import Options
 
 
 @app.command(
@@ -46,7 +46,7 @@ def compile(
         str,
         typer.Argument(
             metavar="PREDICTIONS",
-            help="Table of predictions, as the engine names it; for DuckDB also a file, for dbt "
+            help="Table of predictions, by its name in the engine; for DuckDB also a file, for dbt "
             "also text in double braces.",
         ),
     ],
@@ -64,8 +64,9 @@ def compile(
         bool,
         typer.Option(
             "--script",
-            help="Print several statements that keep each step in a temporary table: faster where "
-            "one statement with so many joins is planned badly, as in PostgreSQL and Spark.",
+            help="Print several statements that keep each step in a temporary table: faster on "
+            "engines that plan one statement with so many joins badly, such as PostgreSQL and "
+            "Spark.",
         ),
     ] = False,
     max_tags: MaxTags = Options.max_tags,
@@ -86,7 +87,7 @@ def compile(
 ) -> None:
     """Print the search as one SELECT (or as a script) that needs no Python to run.
 
-    It returns the rows of failure_modes, worst first: for a dbt model, a view, a scheduled query.
+    It returns the rows of failure_modes, worst first: for a dbt model, a view or a scheduled query.
     Conditions are written in the engine's dialect.
     """
     given = {

@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
-from prime_sql.errors import OptionError
+from prime_sql.engine.errors import OptionError
 
 # Sections of the help.
 MODE = "What a failure mode is"
-CLASS = "What a class is, and an error"
+CLASS = "What a class and an error are"
 COLUMNS = "Columns of the tables"
 
 MaxTags = Annotated[int, typer.Option(help="Largest tag set, 1 to 6.", rich_help_panel=MODE)]
@@ -20,21 +20,23 @@ MinImages = Annotated[
 MinDrop = Annotated[
     float,
     typer.Option(
-        help="Smallest drop of accuracy below the class's, a fraction.", rich_help_panel=MODE
+        help="Smallest drop in accuracy below that of the class, a fraction.",
+        rich_help_panel=MODE,
     ),
 ]
 Necessity = Annotated[
     str,
     typer.Option(
         metavar="B2,B3,…",
-        help="How much accuracy rises at least when any one of 2, 3, … tags is left out.",
+        help="By how much accuracy must rise when any one of 2, 3, … tags is left out.",
         rich_help_panel=MODE,
     ),
 ]
 MinTagImages = Annotated[
     int | None,
     typer.Option(
-        help="A tag counts in a class from so many images on; --min-images if left out.",
+        help="A tag counts in a class if at least this many images carry it; --min-images if left "
+        "out.",
         rich_help_panel=MODE,
     ),
 ]
@@ -42,7 +44,7 @@ MaxAbsent = Annotated[
     int,
     typer.Option(
         metavar="N",
-        help='How many tags of a set may be absent ones, as in "not water".',
+        help='How many tags of a set may be absent, as in "not water".',
         rich_help_panel=MODE,
     ),
 ]
@@ -50,7 +52,7 @@ GroupBy = Annotated[
     str,
     typer.Option(
         metavar="COLUMN[,COLUMN]",
-        help="The columns whose values make the class: label, prediction (false positives) "
+        help="The columns whose values make up the class: label, prediction (false positives) "
         "or any others.",
         rich_help_panel=CLASS,
     ),

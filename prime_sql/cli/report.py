@@ -11,13 +11,13 @@ import typer
 
 import prime_sql as ps
 from prime_sql.cli.app import RESULTS, Command, Db, Quiet, RunOption, Wait, app, reports_errors, say
-from prime_sql.defaults import CARDS, NO_WAIT, RUNS, TOP
-from prime_sql.errors import OptionError
-from prime_sql.output import write_text
+from prime_sql.engine.defaults import CARDS, NO_WAIT, RUNS, TOP
+from prime_sql.engine.errors import OptionError
+from prime_sql.engine.files import write_text
 
 
 class Form(StrEnum):
-    """The forms of a report."""
+    """The formats of a report."""
 
     html = "html"
     json = "json"
@@ -54,7 +54,7 @@ def report(
         Form | None,
         typer.Option(
             "--format",
-            help="Form of the report; by the ending of the file if left out, text without one.",
+            help="Format of the report; by the file's ending if left out, text without a file.",
             rich_help_panel=RESULTS,
             show_default=False,
         ),
@@ -77,7 +77,7 @@ def report(
     runs: Annotated[
         int,
         typer.Option(
-            min=1, help="Through how many of the last comparable runs each mode is followed."
+            min=1, help="How many of the last comparable runs each mode is followed through."
         ),
     ] = RUNS,
     run: RunOption = None,
@@ -105,7 +105,7 @@ def report(
 
 
 def _form(file: Path | None, form: Form | None, db: str) -> Form:
-    """Return the form of the report; checked before the work, so that none is lost."""
+    """Return the format of the report, checked before the work, so that none is lost."""
     if file is None:
         return form or Form.text
     if form is None:

@@ -16,8 +16,8 @@ from prime_sql.cli.app import Command, Quiet, Verbose, app, out, reports_errors,
 from prime_sql.cli.definition import COLUMNS
 from prime_sql.cli.gate import show_outcomes
 from prime_sql.cli.top import show as show_summary
-from prime_sql.errors import OptionError
-from prime_sql.output import Files
+from prime_sql.engine.errors import OptionError
+from prime_sql.engine.files import Files
 
 if TYPE_CHECKING:
     from prime_sql import Run
@@ -34,7 +34,7 @@ PUBLISHED = "the outputs are published."
     prime-sql init predictions.parquet tags.parquet
     """,
 )
-@partial(reports_errors, interrupted="nothing was published: all outputs are as they were.")
+@partial(reports_errors, interrupted="nothing was published: all outputs are unchanged.")
 def run(
     file: Annotated[
         Path, typer.Argument(metavar="FILE", help="The job, a TOML file; see prime-sql init.")
@@ -46,7 +46,7 @@ def run(
         float | None,
         typer.Option(
             metavar="SECONDS",
-            help="How long to wait for the database where another process has it open; what FILE "
+            help="How long to wait for the database if another process has it open; what FILE "
             "says if left out.",
             show_default=False,
         ),
@@ -54,9 +54,9 @@ def run(
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Do a job: search, validate, write reports and tables, and exit with 1 where a gate trips.
+    """Run a job: search, validate, write reports and tables, and exit with 1 if a gate trips.
 
-    The file is checked whole before anything runs, and its outputs are published together at the
+    The whole file is checked before anything runs, and its outputs are published together at the
     end. Paths in it are relative to its folder; ${NAME} is an environment variable, whose value is
     neither printed nor stored.
     """
@@ -79,14 +79,14 @@ def run(
 
 @partial(reports_errors, interrupted=PUBLISHED)
 def _report(job: Job, finished: Finished, file: Path, quiet: bool) -> None:
-    """Print what a job did, and exit with 1 where a gate trips."""
-    # First, and to standard error: nobody may read the table.
+    """Print what a job did, and exit with 1 if a gate trips."""
+    # First, and to standard error: perhaps nobody reads the table.
     show_outcomes(finished.outcomes, quiet=quiet)
     tripped = any(outcome.tripped for outcome in finished.outcomes)
     try:
         with finished.run as found:
             _print(job, finished, found, file, quiet)
-    except (OSError, SystemExit):  # rich exits where standard output is closed
+    except (OSError, SystemExit):  # rich exits if standard output is closed
         if not tripped:
             raise
         _drop_output()
@@ -95,19 +95,19 @@ def _report(job: Job, finished: Finished, file: Path, quiet: bool) -> None:
 
 
 def _drop_output() -> None:
-    """Let the end of the process not fail on what standard output did not take."""
+    """Keep the process from failing on exit over what standard output did not take."""
     with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _print(job: Job, finished: Finished, found: Run, file: Path, quiet: bool) -> None:
-    from prime_sql import rank
+    from prime_sql.questions import rank
 
     modes = found.row_counts["failure_modes"]
     if not modes:
         say(f"No failure modes. {found.note or ''}".strip(), console=out())
     else:
-        # A path that a variable hides is not one to copy.
+        # A path that a variable hides cannot be copied.
         db = None if "${" in job.shown.db else str(file.parent / job.shown.db)
         show_summary(rank.summarize(found), found, db)
     if found.validation is not None and modes:
@@ -148,7 +148,7 @@ def init(
     db: Annotated[Path, typer.Option(metavar="FILE", help="The database of the job.")] = Path(
         "prime.duckdb"
     ),
-    force: Annotated[bool, typer.Option("--force", help="Overwrite what is there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite existing files.")] = False,
     image_id: Annotated[str | None, _column("The image, in both tables.")] = None,
     label: Annotated[str | None, _column("The label.")] = None,
     prediction: Annotated[str | None, _column("The prediction.")] = None,
@@ -157,10 +157,10 @@ def init(
         bool, typer.Option("--schema", help="Print the JSON schema of job files, for editors.")
     ] = False,
 ) -> None:
-    """Write a first job file from two tables: their columns are looked at, and guessed.
+    """Write a first job file for two tables, guessing what their columns are.
 
-    The file runs as it is. Its schema is written beside it, for editors that complete and check
-    TOML by one.
+    The file runs as it is. Its schema is written beside it, for editors that use one to complete
+    and check TOML.
     """
     if schema:
         from prime_sql.job.schema import shipped
@@ -175,13 +175,13 @@ def init(
     folder = output.absolute().parent
     schema_file = folder / draft.SCHEMA
     if output.exists() and not force:
-        raise OptionError(f"{output} is there already; --force overwrites it")
+        raise OptionError(f"{output} already exists; --force overwrites it")
     if not output.absolute().parent.is_dir():
         raise OptionError(f"cannot write {output}: the folder {output.parent} does not exist")
     columns = {"image_id": image_id, "label": label, "prediction": prediction, "tag": tag}
     if schema_file.exists() and not force and not is_schema(schema_file):
         raise OptionError(
-            f"{schema_file} is there already, and is no schema of job files; --force overwrites it"
+            f"{schema_file} already exists, and is not a schema of job files; --force overwrites it"
         )
     text = draft.write(predictions, tags, db=str(db), folder=folder, columns=columns)
     with Files() as files:

@@ -9,7 +9,6 @@ from typing import Annotated, Any
 import typer
 
 import prime_sql as ps
-from prime_sql import output
 from prime_sql.cli.app import (
     RESULTS,
     Command,
@@ -18,8 +17,10 @@ from prime_sql.cli.app import (
     Quiet,
     Verbose,
     Wait,
+    Watch,
     app,
     emit,
+    is_given,
     out,
     reports_errors,
     say,
@@ -47,21 +48,27 @@ from prime_sql.cli.definition import (
     numbers,
 )
 from prime_sql.cli.gate import FailOn, Junit, Summary, asked
-from prime_sql.cli.models import check as check_models
+from prime_sql.cli.models import check as check_names
 from prime_sql.cli.models import conditions, of_models, show_models
+from prime_sql.cli.search_checks import (
+    check_append,
+    check_from_run,
+    check_gates,
+    check_missed,
+    check_models,
+    place_of,
+)
 from prime_sql.cli.top import Top
 from prime_sql.cli.top import show as show_summary
-from prime_sql.defaults import NO_WAIT, TOP
-from prime_sql.errors import OptionError
-from prime_sql.options import METHODS, Options
+from prime_sql.engine.defaults import NO_WAIT, TOP
+from prime_sql.engine.errors import OptionError
+from prime_sql.engine.files import check_file
+from prime_sql.engine.options import METHODS, Options
 
 # Sections of the help.
 UNSEEN = "Unseen data"
 MODELS = "Several models"
 RESOURCES = "Memory and disk"
-
-# What --from-run can change; everything else decides what was counted.
-THRESHOLDS = ("max_tags", "min_images", "min_drop", "necessity", "min_tag_images", "max_q")
 
 
 @app.command(
@@ -106,8 +113,8 @@ def search(
     max_q: Annotated[
         float | None,
         typer.Option(
-            help="Keep failure modes with a q-value up to this, as in 0.05. It is over all tag "
-            "sets that could have been one; they are counted, which takes longer.",
+            help="Keep failure modes with a q-value up to this, such as 0.05. It is over all tag "
+            "sets that could have been failure modes; counting them takes longer.",
             rich_help_panel=MODE,
         ),
     ] = Options.max_q,
@@ -115,8 +122,8 @@ def search(
         str,
         typer.Option(
             metavar="|".join(METHODS),
-            help="All failure modes, or those that growing the least accurate tag sets comes "
-            "across, which counts fewer sets.",
+            help="Find all failure modes, or those that are found by growing the least accurate "
+            "tag sets, which counts fewer sets.",
             rich_help_panel=MODE,
         ),
     ] = Options.method,
@@ -131,7 +138,7 @@ def search(
         bool,
         typer.Option(
             "--missed",
-            help="After a greedy search, search for all, and say how many it missed.",
+            help="After a greedy search, search for all failure modes, and say how many it missed.",
             rich_help_panel=MODE,
         ),
     ] = False,
@@ -142,7 +149,7 @@ def search(
         str | None,
         typer.Option(
             metavar="COLUMN",
-            help="The column of PREDICTIONS that tells the parts for --find and --check.",
+            help="The column of PREDICTIONS that names the parts for --find and --check.",
             rich_help_panel=UNSEEN,
         ),
     ] = Options.split,
@@ -158,7 +165,7 @@ def search(
         str | None,
         typer.Option(
             metavar="VALUE",
-            help="Check them on the unseen images where it has this one.",
+            help="Check them on the unseen images where the column has this value.",
             rich_help_panel=UNSEEN,
         ),
     ] = Options.check,
@@ -178,7 +185,7 @@ def search(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Keep the run in this DuckDB file, made if need be; not kept if left out.",
+            help="Store the run in this DuckDB file, created if need be; not stored if left out.",
             rich_help_panel=RESULTS,
         ),
     ] = None,
@@ -186,8 +193,8 @@ def search(
         str | None,
         typer.Option(
             metavar="URL",
-            help="Search in this warehouse, in the place of --db: PREDICTIONS and TAGS are tables "
-            "there, and so are the results. postgres://…, clickhouse://…, pyspark://….",
+            help="Search in this warehouse instead of --db: PREDICTIONS and TAGS are tables there, "
+            "and so are the results. postgres://…, clickhouse://…, pyspark://….",
             rich_help_panel=RESULTS,
             show_default=False,
         ),
@@ -196,7 +203,7 @@ def search(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="The schema of --warehouse that keeps the results, made if need be; prime if left "
+            help="The schema of --warehouse for the results, created if need be; prime if left "
             "out.",
             rich_help_panel=RESULTS,
             show_default=False,
@@ -206,7 +213,7 @@ def search(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Keep this name with the run: runs of one job are compared with each other.",
+            help="Store this name with the run: runs of one job are compared with each other.",
             rich_help_panel=RESULTS,
         ),
     ] = None,
@@ -214,7 +221,7 @@ def search(
         str | None,
         typer.Option(
             metavar="RUN",
-            help="Ask run number RUN of --db, or the latest, for other thresholds, without "
+            help="Apply other thresholds to run number RUN of --db, or to the latest, without "
             "reading the tables again.",
             rich_help_panel=RESULTS,
         ),
@@ -223,8 +230,8 @@ def search(
         bool,
         typer.Option(
             "--append",
-            help="Add the tables to the latest run of --db with the same options and --job: a new "
-            "run, as of a search of everything, for which only what is new is counted.",
+            help="Add the tables to the latest run of --db with the same options and --job. The "
+            "new run is as if everything were searched, but only what is new is counted.",
             rich_help_panel=RESULTS,
         ),
     ] = False,
@@ -241,8 +248,8 @@ def search(
         str | None,
         typer.Option(
             metavar="A,B,…",
-            help="Search the predictions of each of these models, one run each, and compare the "
-            "runs of two.",
+            help="Search the predictions of each of these models, one run each; if there are two, "
+            "compare their runs.",
             rich_help_panel=MODELS,
             show_default=False,
         ),
@@ -259,7 +266,7 @@ def search(
         str | None,
         typer.Option(
             metavar="SIZE",
-            help="What the process should take at most, about: 500MB, 2GiB, or 75% of the memory "
+            help="Approximate memory limit of the process: 500MB, 2GiB, or 75% of the memory "
             "there is.",
             rich_help_panel=RESOURCES,
             show_default=False,
@@ -269,7 +276,7 @@ def search(
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Where to keep what does not fit; beside the database if left out.",
+            help="Where to put what does not fit into memory; beside the database if left out.",
             rich_help_panel=RESOURCES,
             show_default=False,
         ),
@@ -289,57 +296,42 @@ def search(
     They are the smallest sets of tags on which accuracy drops sharply below that of their class.
     """
     if output_ is not None:
-        output.check_file(output_)
-    if missed and (models is not None or max_q is not None):
-        other = "--models" if models is not None else "--max-q"
-        raise OptionError(f"--missed does not go with {other}")
-    if missed and method != "greedy":
-        raise OptionError("--missed is about a greedy search; add --method greedy")
-    place = _place(db, warehouse, schema)
+        check_file(output_)
+    check_missed(missed, method, models, max_q)
+    place = place_of(db, warehouse, schema)
     wanted = asked(fail_on, junit, summary)
-    for gate in wanted.gates:
-        if gate.needs_previous and place is None:
-            raise OptionError(f"the gate {gate.text!r} is about the previous run: give --db")
-        if gate.needs_validation and check is None:
-            raise OptionError(
-                f"the gate {gate.text!r} is about unseen data: give --split, --find and --check"
-            )
-    _check_append(append, remove, db, from_run, models)
+    check_gates(wanted, place, check)
+    check_append(append, remove, db, from_run, models)
     given = {
         name: value
         for name, value in context.params.items()
         if name in Options.__dataclass_fields__
     }
     given["necessity"] = numbers(necessity)
+
+    def search_tables(watch: Watch, into: Path | str | None, **changed: Any) -> ps.Run:
+        on_sql, on_progress = watch
+        return ps.search(
+            predictions,
+            tags,
+            into=into,
+            job=job,
+            memory_limit=memory_limit,
+            temp_dir=temp_dir,
+            wait=wait,
+            on_sql=on_sql,
+            on_progress=on_progress,
+            **(given | changed),
+        )
+
     if models is not None:
-        if fail_on or summary is not None:
-            raise OptionError(
-                "gates and summaries are of one run: judge those of --models with "
-                "prime-sql gate DB --run N"
-            )
-        if warehouse is not None:
-            raise OptionError("--models does not go with --warehouse: search each one with --where")
-        if from_run is not None or predictions is None or tags is None:
-            raise OptionError("--models searches tables: give PREDICTIONS and TAGS, no --from-run")
-        with ExitStack() as opened, watched(quiet, verbose) as (on_sql, on_progress):
-            check_models(models, model, predictions, db, wait)
-            runs = {}
-            for name, condition in conditions(models, model, where).items():
-                one = {**given, "where": condition}
-                runs[name] = opened.enter_context(
-                    ps.search(
-                        predictions,
-                        tags,
-                        into=db,
-                        job=job,
-                        memory_limit=memory_limit,
-                        temp_dir=temp_dir,
-                        wait=wait,
-                        on_sql=on_sql,
-                        on_progress=on_progress,
-                        **one,
-                    )
-                )
+        check_models(fail_on, summary, warehouse, from_run, predictions, tags)
+        with ExitStack() as opened, watched(quiet, verbose) as watch:
+            check_names(models, model, str(predictions), db, wait)
+            runs = {
+                name: opened.enter_context(search_tables(watch, db, where=condition))
+                for name, condition in conditions(models, model, where).items()
+            }
             rows = of_models(runs)
         emit(rows, format_, output_, show=show_models, why_none="No failure modes.", quiet=quiet)
         if db is not None and not quiet:
@@ -347,43 +339,21 @@ def search(
                 say(f"Run {run.run_id}, of {name}, is in {db}.")
         return
     with ExitStack() as opened:
-        with watched(quiet, verbose) as (on_sql, on_progress):
+        with watched(quiet, verbose) as watch:
             if from_run is not None:
-                if memory_limit is not None or temp_dir is not None:
-                    raise OptionError(
-                        "--memory-limit and --temp-dir are for counting, and --from-run counts "
-                        "nothing; leave them out"
-                    )
-                chosen = {
-                    name: value
-                    for name, value in given.items()
-                    if context.get_parameter_source(name).name == "COMMANDLINE"  # type: ignore[union-attr]
-                }
-                stored = opened.enter_context(
-                    _stored_run(from_run, place, predictions, chosen, wait)
-                )
-                run = stored.refilter(job=job, on_sql=on_sql, **chosen)
+                chosen = {name: value for name, value in given.items() if is_given(context, name)}
+                check_from_run(from_run, place, predictions, chosen, memory_limit, temp_dir)
+                number = None if from_run == "latest" else int(from_run)
+                stored = ps.open_run(str(place), number, read_only=False, wait=wait)
+                opened.enter_context(stored)
+                run = stored.refilter(job=job, on_sql=watch[0], **chosen)
             elif not append and (predictions is None or tags is None):
                 raise OptionError("give PREDICTIONS and TAGS, or --from-run with --db")
             else:
-                run = opened.enter_context(
-                    ps.search(
-                        predictions,
-                        tags,
-                        into=place,
-                        job=job,
-                        append=append,
-                        remove=remove,
-                        memory_limit=memory_limit,
-                        temp_dir=temp_dir,
-                        wait=wait,
-                        on_sql=on_sql,
-                        on_progress=on_progress,
-                        **given,
-                    )
-                )
-        from prime_sql import rank
-        from prime_sql.sources import describe
+                run = search_tables(watch, place, append=append, remove=remove)
+                opened.enter_context(run)
+        from prime_sql.engine.sources import describe
+        from prime_sql.questions import rank
 
         modes = run.failure_modes.to_polars()
         why_none = f"No failure modes. {run.note or ''}".strip()
@@ -401,53 +371,3 @@ def search(
         if place is not None and not quiet:
             say(f"Run {run.run_id} is in {describe(place)}.")
         wanted.judge(run, quiet=quiet)
-
-
-def _check_append(
-    append: bool, remove: str | None, db: Path | None, from_run: str | None, models: str | None
-) -> None:
-    if not append:
-        if remove is not None:
-            raise OptionError("--remove names images of an earlier run: it goes with --append")
-        return
-    if from_run is not None or models is not None:
-        other = "--from-run" if from_run is not None else "--models"
-        raise OptionError(f"--append does not go with {other}")
-    if db is None:
-        raise OptionError("--append adds to a stored run: name its database with --db")
-
-
-def _stored_run(
-    from_run: str,
-    db: str | None,
-    predictions: str | None,
-    chosen: dict[str, Any],
-    wait: float,
-) -> ps.Run:
-    if db is None or predictions is not None:
-        raise OptionError("--from-run reads a stored run: give it --db, and no tables")
-    if from_run != "latest" and not from_run.isdecimal():
-        raise OptionError(f"--from-run takes the number of a run, or latest, got {from_run!r}")
-    for name in chosen:
-        if name not in THRESHOLDS:
-            flag = name.replace("_", "-")
-            raise OptionError(
-                f"--{flag} changes what is counted; leave --from-run out to count again"
-            )
-    number = None if from_run == "latest" else int(from_run)
-    return ps.open_run(db, number, read_only=False, wait=wait)
-
-
-def _place(db: Path | None, warehouse: str | None, schema: str | None) -> str | None:
-    """Return where the run is kept, as `prime_sql.open_run` takes it; None where it is not."""
-    if warehouse is None:
-        if schema is not None:
-            raise OptionError("--schema is about a --warehouse: give it, too")
-        return None if db is None else str(db)
-    if db is not None:
-        raise OptionError("--db and --warehouse are two places for one run: give one of them")
-    if "://" not in warehouse:
-        raise OptionError(
-            f"--warehouse takes a URL such as postgres://user@host/database, got {warehouse!r}"
-        )
-    return warehouse if schema is None else f"{warehouse.partition('#')[0]}#{schema}"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import prime_sql as ps
-from prime_sql import output
+from prime_sql.cli import tables
 from prime_sql.cli.app import (
     RESULTS,
     Command,
@@ -25,15 +25,16 @@ from prime_sql.cli.app import (
     say,
     shows_table,
 )
-from prime_sql.defaults import NO_WAIT, ORDERS, OVERLAP, TOP
-from prime_sql.errors import OptionError
+from prime_sql.engine import files
+from prime_sql.engine.defaults import NO_WAIT, ORDERS, OVERLAP, TOP
+from prime_sql.engine.errors import OptionError
 
 if TYPE_CHECKING:
-    from prime_sql.rank import Summary
+    from prime_sql.questions.rank import Summary
 
 
 class By(StrEnum):
-    """What failure modes are ranked by: `defaults.ORDERS`, held together by a test."""
+    """What failure modes are ranked by: `defaults.ORDERS`, as a test makes sure."""
 
     excess_errors = "excess_errors"
     drop = "drop"
@@ -69,15 +70,15 @@ def top(
     by: Annotated[
         By,
         typer.Option(
-            help="What makes a failure mode better: of two that explain as many errors it comes "
-            "first, and its near-duplicates are hidden."
+            help="What makes a failure mode better: of two that explain equally many errors, the "
+            "better one comes first, and its near-duplicates are hidden."
         ),
     ] = By(ORDERS[0]),  # a constant
     overlap: Annotated[
         float | None,
         typer.Option(
-            help=f"Hide a mode that has so much of its images in common with a better one of its "
-            f"class; {OVERLAP:g} if left out.",
+            help=f"Hide a mode that shares at least this fraction of its images with a better one "
+            f"of its class; {OVERLAP:g} if left out.",
             show_default=False,
         ),
     ] = None,
@@ -89,15 +90,15 @@ def top(
 ) -> None:
     """Pick the few failure modes that explain most errors.
 
-    Each is the one with most of the errors that none above it has.
+    Each is the one with the most errors that are in none above it.
     """
     if output_ is not None:
-        output.check_file(output_)
+        files.check_file(output_)
     if all_ and overlap is not None:
-        raise OptionError("--all and --overlap exclude each other")
+        raise OptionError("--all and --overlap are mutually exclusive")
     hides = None if all_ else OVERLAP if overlap is None else overlap
-    from prime_sql import rank
-    from prime_sql.sources import describe
+    from prime_sql.engine.sources import describe
+    from prime_sql.questions import rank
 
     with ps.open_run(db, run, wait=wait) as opened:
         summary = rank.summarize(opened, top_, by.value, hides)
@@ -109,12 +110,12 @@ def top(
 
 
 def show(summary: Summary, run: ps.Run, db: str | None, *, form: str = "") -> None:
-    """Print a summary, or why there is none, and how to have all failure modes."""
+    """Print a summary, or why there is none, and how to get all failure modes."""
     if not summary.modes:
         say(why_none(run), console=out())
         return
     stored = f'prime-sql sql {shlex.quote(str(db))} "from failure_modes"' if db else ""
-    output.show_summary(summary, out(), rest=", or ".join(filter(None, (form, stored))))
+    tables.show_summary(summary, out(), rest=", or ".join(filter(None, (form, stored))))
 
 
 def why_none(run: ps.Run) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import prime_sql as ps
-from prime_sql import output
+from prime_sql.cli import tables
 from prime_sql.cli.app import (
     Command,
     Db,
@@ -26,7 +26,8 @@ from prime_sql.cli.app import (
     shows_table,
     watched,
 )
-from prime_sql.defaults import MIN_UNSEEN_IMAGES, NO_WAIT, TOLERANCE
+from prime_sql.engine import files
+from prime_sql.engine.defaults import MIN_UNSEEN_IMAGES, NO_WAIT, TOLERANCE
 
 if TYPE_CHECKING:
     import polars as pl
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
 COLUMNS = "Columns of the unseen tables, where they differ from the run's"
 
-# What a reader compares at a glance: the drop as found, and what became of it.
+# What a reader compares at a glance: the drop as found, and on unseen data.
 _COLUMNS = {
     "class_name": "class",
     "tags": "tags",
@@ -76,7 +77,7 @@ def validate(
         str | None,
         typer.Option(
             metavar="SQL",
-            help="Condition on the unseen predictions, in the place of the run's own.",
+            help="Condition on the unseen predictions, instead of the run's own.",
         ),
     ] = None,
     min_unseen_images: Annotated[
@@ -99,7 +100,7 @@ def validate(
         bool | None,
         typer.Option(
             "--wide/--long",
-            help="TAGS has one boolean or 0/1 column per tag, or one row.",
+            help="TAGS has one column per tag (boolean or 0/1), or one row per tag.",
             rich_help_panel=COLUMNS,
             show_default=False,
         ),
@@ -111,11 +112,11 @@ def validate(
 ) -> None:
     """Check the failure modes of a run on data that its search did not see.
 
-    A mode holds when its drop of accuracy there reaches --min-drop of the run less --tolerance.
-    The verdicts are kept in the database, in the place of earlier ones of the run.
+    A mode holds if its drop in accuracy there reaches the run's --min-drop less --tolerance. The
+    verdicts are stored in the database, and replace earlier ones of the run.
     """
     if output_ is not None:
-        output.check_file(output_)
+        files.check_file(output_)
     with ps.open_run(db, run, read_only=False, wait=wait) as opened:
         with watched(quiet, verbose, bar=nullcontext) as (on_sql, _):
             validation = opened.validate(
@@ -142,4 +143,4 @@ def validate(
 
 def _show(modes: pl.DataFrame, console: Console) -> None:
     chosen = modes.select([modes[column].alias(name) for column, name in _COLUMNS.items()])
-    output.show(chosen, console, percent=("drop", "unseen\naccuracy", "unseen\ndrop"))
+    tables.show(chosen, console, percent=("drop", "unseen\naccuracy", "unseen\ndrop"))

@@ -11,32 +11,34 @@ from urllib.parse import unquote, urlsplit
 
 import duckdb
 
-from prime_sql import duckdb_versions, gates, queries
-from prime_sql.append import check_options
-from prime_sql.errors import OptionError, PrimeSqlError, did_you_mean
-from prime_sql.job.file import Job, Output
-from prime_sql.limits import Limits
-from prime_sql.mirror import check_wait
-from prime_sql.options import finite_number, whole_number
-from prime_sql.output import check_file
-from prime_sql.sources import named
-from prime_sql.stored import RELATIONS
-from prime_sql.warehouse import Database, first_line
+from prime_sql.discovery.append_base import check_options
+from prime_sql.discovery.stored import RELATIONS
+from prime_sql.engine import duckdb_versions, queries
+from prime_sql.engine.connection import rows_of
+from prime_sql.engine.database import Database
+from prime_sql.engine.errors import OptionError, PrimeSqlError, did_you_mean, first_line
+from prime_sql.engine.files import check_file
+from prime_sql.engine.limits import Limits
+from prime_sql.engine.named_sources import named
+from prime_sql.engine.opening import check_wait
+from prime_sql.engine.options import finite_number, whole_number
+from prime_sql.job.sections import Job, Output
+from prime_sql.questions import gates
 
 REPORTS = (".html", ".htm", ".json", ".txt")
 _RESERVED = frozenset([*RELATIONS, "runs", "outcomes", "vocabulary", "tagged"])
-OUTPUT = "output_"  # what the rows of outputs are called in the session, with a number
+OUTPUT = "output_"  # and a number: the name of an output's rows in the session
 _SYSTEM = ("prime", "information_schema", "pg_catalog", "temp", "system")
 
 
 def check(job: Job) -> list[str]:
-    """Return what is wrong with a job, as far as that can be seen without running it."""
+    """Return what is wrong with a job, as far as that can be told without running it."""
     with contextlib.chdir(job.path.absolute().parent):
         return _Checks(job).all()
 
 
 def made_by(job: Job) -> str:
-    """Return the comment on tables that a job makes, by which it knows them again."""
+    """Return the comment on tables that a job makes, by which it recognises them."""
     return f"Made by the prime-sql job {job.name}"
 
 
@@ -45,9 +47,9 @@ class _Checks:
         self.job = job
         self.says = job.says
         self.problems: list[str] = []
-        self._tables: dict[str, str] = {}  # of the database that sources name: by key
+        self._tables: dict[str, str] = {}  # of the database, that sources name: by key
         self._made: set[str] = set()  # tables that outputs name
-        self._places: dict[Path, str] = {}  # what files are to the job; no two things at once
+        self._places: dict[Path, str] = {}  # what each file is to the job: one thing only
         self._patterns: dict[str, str] = {}  # of source files: by key
 
     def all(self) -> list[str]:
@@ -113,7 +115,7 @@ class _Checks:
             return
         file = Path(unquote(url.path) if "://" in name else name)
         if glob.has_magic(str(file)) and not file.is_file():
-            # What matches it today, through links, too; and what would tomorrow.
+            # What matches it today, also through links; and what may match it tomorrow.
             for each in glob.iglob(str(file), recursive=True):
                 self._reads(path, Path(each))
             self._patterns[path] = str(file.absolute())
@@ -142,7 +144,7 @@ class _Checks:
         other = [name for name in ("predictions", "tags", "where") if getattr(unseen, name)]
         parts = [name for name in ("split", "find", "check") if getattr(unseen, name)]
         if other and parts:
-            self._say("validation", f"{other[0]} and {parts[0]} exclude each other")
+            self._say("validation", f"{other[0]} and {parts[0]} are mutually exclusive")
         elif not other and not parts:
             self._say(
                 "validation",
@@ -164,7 +166,7 @@ class _Checks:
     def _joins(self) -> None:
         for name, join in self.says.joins.items():
             if not re.fullmatch(r"[A-Za-z_]\w*", name):
-                self._say(f"joins.{name}", "call it by letters, digits and _, as SQL does")
+                self._say(f"joins.{name}", "name it with letters, digits and _, as in SQL")
             elif name.lower() in _RESERVED or name.lower().startswith(OUTPUT):
                 self._say(f"joins.{name}", "this is a table of the results; choose another name")
             self._source(f"joins.{name}", join.source)
@@ -177,7 +179,7 @@ class _Checks:
             self._say(path, f"needs one of report, file and table, got {given}")
             return
         if len(contents) > 1:
-            self._say(path, f"{' and '.join(contents)} exclude each other")
+            self._say(path, f"{' and '.join(contents)} are mutually exclusive")
         if output.report:
             if contents:
                 self._say(f"{path}.{contents[0]}", "a report shows the run; leave it out")
@@ -190,7 +192,7 @@ class _Checks:
                     self._say(f"{path}.{name}", f"must be at least {least}")
         for name in ("top", "cards", "thumbnails", "runs"):
             if not output.report and getattr(output, name) != getattr(Output, name):
-                self._say(f"{path}.{name}", "this is for a report")
+                self._say(f"{path}.{name}", "this is only for a report")
         if output.file:
             before = len(self.problems)
             self._try(f"{path}.file", lambda: check_file(Path(str(output.file))))
@@ -213,7 +215,7 @@ class _Checks:
         elif not place.absolute().parent.is_dir():
             self._say(path, f"the folder {place.parent} does not exist")
         elif taken:
-            self._say(path, f"{place} is {taken} already; name another file")
+            self._say(path, f"{place} is already {taken}; name another file")
         else:
             self._places[place.resolve()] = path
 
@@ -223,9 +225,9 @@ class _Checks:
         if not table or "." in schema or name.startswith("."):
             self._say(path, f"name a table as SCHEMA.TABLE, got {name!r}")
         elif schema.lower() in _SYSTEM:
-            self._say(path, f"the schema {schema} is taken; name another")
+            self._say(path, f"the schema {schema} is reserved; name another")
         elif name in self._made:
-            self._say(path, f"{name} is an output already")
+            self._say(path, f"{name} is already an output")
         self._made.add(name)
 
     def _content(self, output: Output, path: str) -> None:
@@ -243,7 +245,7 @@ class _Checks:
         for i, text in enumerate(wanted.fail_on, 1):
             self._gate(f"gates.fail_on[{i}]", text)
         if wanted.junit and not wanted.fail_on:
-            self._say("gates.junit", "it says which gates tripped; give fail_on, too")
+            self._say("gates.junit", "it says which gates tripped; add fail_on")
         for name in ("junit", "summary"):
             file = getattr(wanted, name)
             if file:
@@ -267,11 +269,13 @@ class _Checks:
                 self._say(path, f"{text!r} names what only {section} finds out; add it")
 
     def _stored(self) -> None:
-        """Look into the database, where there is one."""
+        """Check against the database, if there is one."""
         path = Path(self.says.db)
         if not path.exists():
             for key, table in self._tables.items():
-                self._say(key, f"there is no file {table}, nor a database {path} with such a table")
+                self._say(
+                    key, f"there is neither a file {table} nor a database {path} with such a table"
+                )
             return
         try:
             database = Database(path, read_only=True, wait=self.says.wait)
@@ -280,14 +284,16 @@ class _Checks:
             return
         own = made_by(self.job)
         try:
-            rows = database.backend.raw_sql(
+            found = rows_of(
+                database.backend,
                 "select schema_name, table_name, comment from duckdb_tables() "
                 "where database_name = current_database() union all "
                 "select schema_name, view_name, comment from duckdb_views() "
-                "where database_name = current_database() and not internal"
-            ).fetchall()
+                "where database_name = current_database() and not internal",
+            )
         finally:
             database.discard()
+        rows = [tuple(row.values()) for row in found]
         names = {f"{schema}.{table}" for schema, table, _ in rows}
         names |= {table for schema, table, _ in rows if schema == "main"}
         for key, table in self._tables.items():
@@ -299,8 +305,8 @@ class _Checks:
             if output.table and comments.get(_whole(output.table), own) != own:
                 self._say(
                     f"outputs[{i}].table",
-                    f"{output.table} is there and was not made by this job; name another, or drop "
-                    "it first",
+                    f"{output.table} exists and was not made by this job; name another, or drop it "
+                    "first",
                 )
 
 
@@ -310,7 +316,7 @@ def _check_tolerance(tolerance: float) -> None:
 
 
 def _whole(table: str) -> str:
-    """Return the name of a table with its schema, in lower case: names are alike in any case."""
+    """Return the name of a table with its schema, in lower case, as case makes no difference."""
     return (table if "." in table else f"main.{table}").lower()
 
 
@@ -327,7 +333,7 @@ def read_sql(file: str) -> str:
     except OSError as error:
         raise OptionError(f"cannot read {file}: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
-        raise OptionError(f"{file} is not text in UTF-8") from error
+        raise OptionError(f"{file} is not UTF-8 text") from error
 
 
 def _check_question(output: Output) -> None:

@@ -1,4 +1,4 @@
-"""A first job file, written from the tables that it is about."""
+"""A first job file, written from the tables that it will search."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from typing import Any
 
 from ibis.expr.types import Column, Table
 
-from prime_sql import queries
-from prime_sql.errors import InputError
-from prime_sql.inputs import shorten_list
-from prime_sql.job.file import Columns
-from prime_sql.options import Options
-from prime_sql.sources import Wanted, named, open_source
-from prime_sql.warehouse import Database, Warehouse
+from prime_sql.engine import queries
+from prime_sql.engine.database import Database
+from prime_sql.engine.errors import InputError, shorten_list
+from prime_sql.engine.named_sources import named
+from prime_sql.engine.open_source import open_source
+from prime_sql.engine.options import Options
+from prime_sql.engine.sources import Wanted
+from prime_sql.job.sections import Columns
 
 SCHEMA = "prime.schema.json"
 
@@ -41,7 +42,7 @@ _MOST_VALUES = 50  # of a column to group by
 
 @dataclass(frozen=True)
 class Draft:
-    """What was guessed of two tables.
+    """What was guessed about two tables.
 
     Attributes
     ----------
@@ -50,11 +51,11 @@ class Draft:
     wide
         Whether the tags table has a column per tag.
     min_images
-        Fewest images of a failure mode, fit to the sizes of the classes.
+        Fewest images of a failure mode, fitted to the sizes of the classes.
     split, find, check
-        The column that parts the predictions, and its two values; None where there is none.
+        The column that splits the predictions, and its two values; None if there is none.
     where
-        What makes images unique, where there are several models.
+        What makes images unique, if there are several models.
     business
         Other columns of the predictions with few values.
     has_score
@@ -86,29 +87,28 @@ def write(
     folder
         Where the job file will be; paths in it are relative to it.
     columns
-        What columns are called, where that is known.
+        What columns are called, as far as that is known.
 
     Raises
     ------
     InputError
-        When a table cannot be read, or it cannot be told what a column is.
+        When a table cannot be read, or it is unclear which column is which.
     """
     database = Database(db, read_only=True) if Path(db).exists() else Database(None)
-    warehouse = Warehouse(database.backend)
     try:
-        tables = [
-            open_source(source, role, warehouse, Options(), Wanted(typed=True)).table
-            for role, source in (("predictions", predictions), ("tags", tags))
-        ]
-        for role, source, table in zip(
-            ("predictions", "tags"), (predictions, tags), tables, strict=True
-        ):
-            if not table.limit(1).count().to_pyarrow().as_py():
-                raise InputError(f"{role}: {source} has no rows; nothing can be told from it")
-        known = {name: column for name, column in columns.items() if column}
-        draft = _guess(tables[0], tables[1], known)
+        with database.session() as session:
+            tables = [
+                open_source(source, role, session, Options(), Wanted(typed=True)).table
+                for role, source in (("predictions", predictions), ("tags", tags))
+            ]
+            for role, source, table in zip(
+                ("predictions", "tags"), (predictions, tags), tables, strict=True
+            ):
+                if not table.limit(1).count().to_pyarrow().as_py():
+                    raise InputError(f"{role}: {source} has no rows to guess from")
+            known = {name: column for name, column in columns.items() if column}
+            draft = _guess(tables[0], tables[1], known)
     finally:
-        warehouse.close()
         database.discard()
     return _text(
         draft,
@@ -119,7 +119,7 @@ def write(
 
 
 def _from(folder: Path, source: str, role: str) -> str:
-    """Return a source as it is named from another folder."""
+    """Return the name of a source as seen from another folder."""
     place = named(source, role)
     if place is None:
         there = "://" in source or Path(source).is_absolute()
@@ -175,8 +175,8 @@ def _guess(predictions: Table, tags: Table, known: dict[str, str]) -> Draft:
     return Draft(
         columns,
         wide,
-        # A tenth of a class, so that a few images by chance are none; the paper's 30 where it is
-        # large.
+        # A tenth of a class, so that a few images by chance are not a failure mode; for large
+        # classes, the paper's 30.
         min(Options.min_images, max(5, round(median(images) / 10))) if images else 5,
         split,
         find,
@@ -201,12 +201,12 @@ def _named(role: str, columns: Iterable[str]) -> str | None:
 
 
 def _one(role: str, columns: list[str], shown: Iterable[str]) -> str:
-    """Return the column that is called like `role`, or the only one.
+    """Return the column whose name means `role`, or the only one.
 
     Raises
     ------
     InputError
-        When none is; the message says which option names it.
+        When there is none; the message says which option names it.
     """
     found = _named(role, columns)
     if found is None and role == "image_id" and len(columns) == 1:
@@ -239,7 +239,7 @@ def _text_of(column: Column) -> Column:
 
 
 def _values(column: Column) -> list[str]:
-    """Return the values of a column, most frequent first; none where there are many."""
+    """Return the values of a column, most frequent first; none if there are too many."""
     table = _text_of(column).name("value").as_table()
     counts = table.filter(table["value"].notnull()).value_counts(name="rows")
     rows: list[dict[str, Any]] = counts.limit(_MOST_VALUES + 1).to_pyarrow().to_pylist()
@@ -252,7 +252,7 @@ _Parts = tuple[str, str, str] | tuple[None, None, None]
 
 
 def _parts(predictions: Table, columns: list[str]) -> _Parts:
-    """Return a column that parts the predictions, and what to find on and to check on."""
+    """Return a column that splits the predictions, and the values to find and to check on."""
     split = _found(_SPLIT, columns)
     if split is None:
         return None, None, None
@@ -276,22 +276,22 @@ def _text(draft: Draft, predictions: str, tags: str, db: str) -> str:
     }
     lines = [
         f"#:schema ./{SCHEMA}",
-        "# A job of prime_sql. Check it: prime-sql run FILE --check. Do it: prime-sql run FILE.",
+        "# A job of prime_sql. Check it: prime-sql run FILE --check. Run it: prime-sql run FILE.",
         "# Paths are relative to this file. ${NAME} is an environment variable, ${NAME:-default}",
         "# one with a default; values of variables are neither printed nor stored.",
         "",
-        f"db = {_quoted(db)}  # keeps the runs; made if need be",
-        "# wait = 600  # seconds, for a database that another process has open",
+        f"db = {_quoted(db)}  # for the runs; created if need be",
+        "# wait = 600  # seconds, if another process has the database open",
         '# memory_limit = "4GB"  # what does not fit goes to temp_dir',
         f"# temp_dir = {_quoted(tempfile.gettempdir())}",
-        "# append = true  # the sources hold what is new since the last run of this job",
+        "# append = true  # the sources are what is new since the last run of this job",
         "",
         "[sources]",
         f"predictions = {_quoted(predictions)}",
         f"tags = {_quoted(tags)}",
     ]
     if renamed:
-        lines += ["", "[columns]  # what they are called in the sources"]
+        lines += ["", "[columns]  # their names in the sources"]
         lines += [f"{name} = {_quoted(column)}" for name, column in renamed.items()]
     lines += ["", "[options]"]
     if draft.where:
@@ -309,7 +309,7 @@ def _text(draft: Draft, predictions: str, tags: str, db: str) -> str:
         lines += ["# min_score = 0.5  # leave out tags with a lower score"]
     for name in draft.business:
         classes = f"[{_quoted(draft.columns['label'])}, {_quoted(name)}]"
-        lines += [f"# group_by = {classes}  # classes by {name}, too"]
+        lines += [f"# group_by = {classes}  # classes also by {name}"]
     lines += ["", "# Do failure modes hold on unseen data?"]
     if draft.split:
         lines += [
@@ -326,14 +326,14 @@ def _text(draft: Draft, predictions: str, tags: str, db: str) -> str:
         ]
     lines += [
         "",
-        "# Are they chance? q-values, and searches on shuffled errors.",
+        "# Are they due to chance? q-values, and searches on shuffled errors.",
         "# [chance]",
         "# shuffles = 20",
         "",
-        "# A business table, which questions and SQL below can join with by its name.",
+        "# A business table that questions and SQL below can join with by its name.",
         "# [joins.orders]",
         '# source = "orders.parquet"',
-        '# image_id = "image_id"  # its column of the image',
+        '# image_id = "image_id"  # its column that names the image',
         "",
         "[[outputs]]",
         'report = "report.html"',
@@ -346,7 +346,7 @@ def _text(draft: Draft, predictions: str, tags: str, db: str) -> str:
         '# question = "failure_modes_by"  # or sql = "…", or sql_file = "….sql"',
         '# params = { table = "orders", column = "region" }',
         "",
-        "# Exit with status 1; the outputs are published all the same.",
+        "# When to exit with status 1; the outputs are published all the same.",
         "# [gates]",
         '# fail_on = ["new", "accuracy_drop > 0.4 and images >= 50"]',
         '# junit = "failure_modes.xml"',

@@ -1,7 +1,7 @@
-"""Environment variables in a job: put in where they are named, kept out of what leaves the job.
+"""Environment variables in a job: filled in where they are named, kept out of what leaves the job.
 
-What stands in a variable may be a secret. Whatever the job stores, prints or raises says
-``${NAME}`` in its place.
+The value of a variable may be a secret. Whatever the job stores, prints or raises says ``${NAME}``
+instead.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
 
-from prime_sql.errors import OptionError, did_you_mean, shorten
+from prime_sql.engine.errors import OptionError, did_you_mean, shorten
 
 _REFERENCE = re.compile(r"\$(?P<escaped>\$)?\{(?P<inside>[^}]*)\}?")
 _INSIDE = re.compile(r"(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>.*))?", re.DOTALL)
 
 _MIXED = re.compile(r"(?=.*\d)(?=.*[^\W\d_])")
 
-# A value of fewer characters is no secret, and would be found in every other word.
+# A shorter value is not a secret, and would be found in every other word.
 _SHORTEST = 4
 
 
@@ -40,7 +40,7 @@ class Environment:
     def expand(self, text: str) -> str:
         """Return a text with the values of its variables: ``${NAME}``, ``${NAME:-default}``.
 
-        As in a shell, the default also stands in for an empty value. ``$${`` is a plain ``${``.
+        As in a shell, the default also replaces an empty value. ``$${`` is a plain ``${``.
 
         Raises
         ------
@@ -50,7 +50,7 @@ class Environment:
         return _REFERENCE.sub(lambda match: self._value(match, shown=False), text)
 
     def written(self, text: str) -> str:
-        """Return a text as it may be stored and shown: variables by name, but for defaults."""
+        """Return a text as it may be stored and shown: variables by name, except for defaults."""
         return _REFERENCE.sub(lambda match: self._value(match, shown=True), text)
 
     def _value(self, match: re.Match[str], shown: bool) -> str:
@@ -59,7 +59,7 @@ class Environment:
         inside = _INSIDE.fullmatch(match["inside"])
         if inside is None or not match[0].endswith("}"):
             raise OptionError(
-                f"{shorten(match[0])} is no environment variable; write ${{NAME}} or "
+                f"{shorten(match[0])} is not an environment variable; write ${{NAME}} or "
                 "${NAME:-default}, and $${ for a plain ${"
             )
         name, default = inside["name"], inside["default"]
@@ -76,7 +76,7 @@ class Environment:
         return f"${{{name}}}" if shown else value
 
     def hide(self, text: str) -> str:
-        """Return a text with ``${NAME}`` in the place of every value, however it is written."""
+        """Return a text with ``${NAME}`` instead of every value, however it is written."""
         forms = {
             form: f"${{{name}}}"
             for name, value in self._named.items()
@@ -100,7 +100,7 @@ class Environment:
 
 
 def _forms(value: str) -> Iterator[str]:
-    """Yield a value as messages may show it, and the parts of it that are secrets themselves."""
+    """Yield a value in the forms messages may show it in, and the parts that may be secrets."""
     for part in {value, value.strip(), *value.split("\n"), *_credentials(value)}:
         yield part
         yield str(Path(part))
@@ -115,7 +115,7 @@ def _forms(value: str) -> Iterator[str]:
 
 
 def _credentials(value: str) -> Iterator[str]:
-    """Yield what is secret in a URL, which engines take apart: of a password, all that is shown."""
+    """Yield what is secret in a URL, which engines take apart: the password and the parameters."""
     try:
         url = urlsplit(value)
         password = url.password
@@ -128,7 +128,7 @@ def _credentials(value: str) -> Iterator[str]:
 
 
 def _cut(form: str, text: str) -> int:
-    """Return how many characters of the beginning of `form` `text` ends with; 0 for few."""
+    """Return how many of the first characters of `form` end `text`; 0 if only a few do."""
     for length in range(min(len(form), len(text)), _SHORTEST - 1, -1):
         if text.endswith(form[:length]):
             return length

@@ -13,8 +13,8 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
-from prime_sql.job.file import JobFile, Output, keys
-from prime_sql.options import Options
+from prime_sql.engine.options import Options
+from prime_sql.job.sections import JobFile, Output, keys
 
 FILE = "schema.json"
 _TITLE = "prime_sql job"
@@ -34,7 +34,7 @@ def is_schema(path: Path) -> bool:
 
 
 def made() -> str:
-    """Return the schema as the dataclasses have it."""
+    """Return the schema as the dataclasses define it."""
     schema = {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": _TITLE,

@@ -1,7 +1,7 @@
 """The steps of a job, in order: search, validate, chance, outputs, gates, publish.
 
-Nothing takes its place before the last step. A job that fails leaves everything as it was, but for
-its run, which stays in the database as unpublished.
+Nothing is put in place before the last step. A job that fails leaves everything as it was, except
+for its run, which stays in the database as unpublished.
 """
 
 from __future__ import annotations
@@ -14,40 +14,50 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
-import prime_sql as ps
-from prime_sql import gates, queries, validate
-from prime_sql.errors import InputError, PrimeSqlError, WarehouseError, did_you_mean
+from prime_sql.discovery.publish import Record
+from prime_sql.discovery.search import search_with
+from prime_sql.discovery.steps import OnProgress
+from prime_sql.discovery.stored import COMPLETE, UNPUBLISHED
+from prime_sql.discovery.unseen import options_for
+from prime_sql.engine import queries
+from prime_sql.engine.errors import (
+    InputError,
+    InputWarning,
+    PrimeSqlError,
+    WarehouseError,
+    did_you_mean,
+    first_line,
+)
+from prime_sql.engine.files import Files, append_text
+from prime_sql.engine.limits import Limits
+from prime_sql.engine.open_source import open_source
+from prime_sql.engine.options import Options
+from prime_sql.engine.session import OnSql, Session, Statement
+from prime_sql.engine.sources import Wanted
 from prime_sql.job.checks import OUTPUT, made_by, read_sql
-from prime_sql.job.file import Job, Join, Output
-from prime_sql.limits import Limits
-from prime_sql.options import Options
-from prime_sql.output import Files, append_text
-from prime_sql.publish import Record
-from prime_sql.results import Run
-from prime_sql.search import OnProgress, search_with
-from prime_sql.sources import Wanted, open_source
-from prime_sql.stored import COMPLETE, UNPUBLISHED
-from prime_sql.warehouse import OnSql, Statement, Warehouse, first_line
+from prime_sql.job.sections import Job, Join, Output
+from prime_sql.questions import gate_files, gates, validation
+from prime_sql.questions.run import Run
 
 if TYPE_CHECKING:
-    from prime_sql.answers import Relation
-    from prime_sql.gates import Outcome
+    from prime_sql.engine.relation import Relation
+    from prime_sql.questions.gates import Outcome
 
 Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
 class Finished:
-    """A job that is done.
+    """A job that has finished.
 
     Attributes
     ----------
     run
         The run; close it when done.
     published
-        The outputs, as the job file calls them.
+        The outputs, by their names in the job file.
     outcomes
-        What each gate says of the run.
+        What each gate says about the run.
     """
 
     run: Run
@@ -58,7 +68,7 @@ class Finished:
 def run(
     job: Job, *, on_sql: OnSql | None = None, on_progress: OnProgress | None = None
 ) -> Finished:
-    """Do a job, with the folder of its file as the working folder of the process.
+    """Run a job, with the folder of its file as the working directory of the process.
 
     Parameters
     ----------
@@ -72,10 +82,10 @@ def run(
     Raises
     ------
     PrimeSqlError
-        When a step fails: the message names it, and says what was published: nothing, unless only
-        the summary failed.
+        When a step fails: the message names it, and says what was published, which is nothing
+        unless only the summary failed.
     PublishedInterrupt
-        When interrupted after all outputs were published; before, KeyboardInterrupt.
+        When interrupted after all outputs were published; before that, KeyboardInterrupt.
     """
     with contextlib.chdir(job.path.absolute().parent), _hidden_warnings(job):
         return _Steps(job, on_sql, on_progress).all()
@@ -83,9 +93,9 @@ def run(
 
 @contextlib.contextmanager
 def _hidden_warnings(job: Job) -> Iterator[None]:
-    """Warn of what was odd without the values of environment variables."""
+    """Pass on warnings without the values of environment variables."""
     with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", ps.InputWarning)
+        warnings.simplefilter("always", InputWarning)
         try:
             yield
         finally:
@@ -96,7 +106,7 @@ def _hidden_warnings(job: Job) -> Iterator[None]:
 
 
 class PublishedInterrupt(KeyboardInterrupt):
-    """The job was interrupted when its outputs were published already."""
+    """The job was interrupted after its outputs were published."""
 
 
 class _Steps:
@@ -125,33 +135,33 @@ class _Steps:
             if self.says.chance is not None:
                 self._do("chance", lambda: self._chance(run))
             files = self._files = opened.enter_context(Files())
-            warehouse = Warehouse(run.backend, self._on_sql)
-            opened.callback(warehouse.close)
-            # Business tables are this session's alone, so that questions are asked in it.
-            asked = Run(warehouse.backend, run.run_id, path=run.path)
+            session = run.database.session(self._on_sql)
+            opened.callback(session.close)
+            # Business tables exist in this session only, so questions are asked in it.
+            asked = run.within(session)
             for name, join in self.says.joins.items():
-                self._do(f"joins.{name}", lambda n=name, j=join: self._join(n, j, warehouse))  # type: ignore[misc]
+                self._do(f"joins.{name}", lambda n=name, j=join: self._join(n, j, session))  # type: ignore[misc]
             tables: dict[str, str] = {}
             for i, output in enumerate(self.says.outputs, 1):
                 rows = f"{OUTPUT}{i}"
                 self._do(
                     f"outputs[{i}]",
-                    lambda o=output, r=rows: self._output(o, asked, files, warehouse, r),  # type: ignore[misc]
+                    lambda o=output, r=rows: self._output(o, asked, files, session, r),  # type: ignore[misc]
                 )
                 if output.table:
                     tables[output.table] = rows
             self._outcomes = self._do("gates", lambda: self._gates(asked, files))
-            self._do("publish", lambda: self._publish(run, warehouse, tables, files))
+            self._do("publish", lambda: self._publish(run, session, tables, files))
             self._do("gates.summary", lambda: self._summary(asked, self._outcomes))
             opened.pop_all()
-        warehouse.close()
+        session.close()
         return Finished(run, [_place(output) for output in self.job.shown.outputs], self._outcomes)
 
     # One step each ------------------------------------------------------------------------------
 
     def _search(self) -> Run:
         shown = self.job.shown
-        return search_with(
+        opened = search_with(
             self.says.sources.predictions,
             self.says.sources.tags,
             self.says.search,
@@ -171,6 +181,7 @@ class _Steps:
             on_sql=self._on_sql,
             on_progress=self._on_progress,
         )
+        return Run(opened)
 
     def _validate(self, run: Run) -> None:
         unseen, shown = self.says.unseen, self.job.shown
@@ -178,16 +189,14 @@ class _Steps:
             name: getattr(shown.unseen, name) or getattr(shown.sources, name)
             for name in ("predictions", "tags")
         }
-        validate.validate(
+        validation.validate_with(
             run,
             unseen.predictions or self.says.sources.predictions,
             unseen.tags or self.says.sources.tags,
-            where=unseen.where or self.says.search.where,
+            options_for(self.says.search, unseen.where or self.says.search.where, {}),
             min_unseen_images=unseen.min_unseen_images,
             tolerance=unseen.tolerance,
             on_sql=self._on_sql,
-            columns={},
-            options=self.says.search,
             shown=lambda checked: checked.shown(sources, self.hide),
         )
 
@@ -198,28 +207,24 @@ class _Steps:
             run.null(wanted.shuffles, seed=wanted.seed, on_sql=self._on_sql)
         run.chance(on_sql=self._on_sql)
 
-    def _join(self, name: str, join: Join, warehouse: Warehouse) -> None:
+    def _join(self, name: str, join: Join, session: Session) -> None:
         role = f"joins.{name}"
         options = Options(image_id=join.image_id)
-        opened = open_source(join.source, role, warehouse, options, Wanted(typed=True))
+        opened = open_source(join.source, role, session, options, Wanted(typed=True))
         table, key = opened.table, join.image_id
         if key not in opened.columns:
             hint = did_you_mean(key, opened.columns)
             raise InputError(
                 f"{role} has no column {key!r}.{hint} It has: {', '.join(opened.columns)}. "
-                f"Name the one that holds the image with {role}.image_id."
+                f"Say which one names the image with {role}.image_id."
             )
         if key != "image_id" and "image_id" in opened.columns:
-            raise InputError(f"{role} has a column image_id beside {key}; name one or rename one")
+            raise InputError(f"{role} has a column image_id besides {key}; name it, or rename it")
         others = [column for column in opened.columns if column != key]
-        sql = warehouse.backend.compile(
-            table.select(*others, image_id=table[key].cast(str)).select("image_id", *others)
-        )
-        warehouse.create(queries.identifier(name), sql, view=True)
+        joined = table.select(*others, image_id=table[key].cast(str)).select("image_id", *others)
+        session.keep(queries.identifier(name), joined)
 
-    def _output(
-        self, output: Output, run: Run, files: Files, warehouse: Warehouse, name: str
-    ) -> None:
+    def _output(self, output: Output, run: Run, files: Files, session: Session, name: str) -> None:
         if output.report:
             ending = Path(output.report).suffix.lower()
             report = run.report(
@@ -239,8 +244,8 @@ class _Steps:
         if output.file:
             files.write(rows.to_polars(), Path(output.file))
         else:
-            # Asked now, so that a query that fails does so here; and some answers are frames.
-            warehouse.create_from(name, rows.table)
+            # Run now, so that a query that fails does so here; and some answers are data frames.
+            session.create_from(name, rows.table)
 
     @staticmethod
     def _rows(output: Output, run: Run) -> Relation:
@@ -257,42 +262,40 @@ class _Steps:
             for outcome in gates.judge(run, parsed, on_sql=self._on_sql)
         ]
         if self.says.gates.junit:
-            files.write(gates.junit(run, outcomes), Path(self.says.gates.junit))
+            files.write(gate_files.junit(run, outcomes), Path(self.says.gates.junit))
         return outcomes
 
-    def _publish(
-        self, run: Run, warehouse: Warehouse, tables: dict[str, str], files: Files
-    ) -> None:
-        catalog = queries.identifier(warehouse.backend.current_catalog)
+    def _publish(self, run: Run, session: Session, tables: dict[str, str], files: Files) -> None:
+        catalog = queries.identifier(session.backend.current_catalog)
         comment = queries.literal(made_by(self.job))
-        with ExitStack() as undo, warehouse.transaction():
+        with ExitStack() as undo, session.transaction():
             for name, rows in tables.items():
                 schema, _, table = name.rpartition(".")
                 place = f"{catalog}.{queries.identifier(schema or 'main')}"
                 table = f"{place}.{queries.identifier(table)}"
-                warehouse.execute("publish", f"create schema if not exists {place}")
-                warehouse.execute(
+                session.execute("publish", f"create schema if not exists {place}")
+                session.execute(
                     "publish", f"create or replace table {table} as\nselect * from temp.{rows}"
                 )
-                warehouse.execute("publish", f"comment on table {table} is {comment}")
-            warehouse.execute(
+                session.execute("publish", f"comment on table {table} is {comment}")
+            session.execute(
                 "publish",
-                f"update {warehouse.schema}.runs set status = {queries.literal(COMPLETE)} "
+                f"update {session.schema}.runs set status = {queries.literal(COMPLETE)} "
                 f"where run_id = {run.run_id}",
             )
-            # Last, so that what the database refuses moves no file; and where a file or the
-            # commit fails, all files and tables go back.
+            # Last, so that no file is moved if the database refuses something; and if a file or
+            # the commit fails, all files and tables are put back.
             undo.enter_context(files.published())
         self._published = True
 
     def _summary(self, run: Run, outcomes: list[Outcome]) -> None:
         if self.says.gates.summary:
-            append_text(gates.markdown(run, outcomes), Path(self.says.gates.summary))
+            append_text(gate_files.markdown(run, outcomes), Path(self.says.gates.summary))
 
     # What goes wrong ----------------------------------------------------------------------------
 
     def _do(self, step: str, work: Callable[[], Result]) -> Result:
-        """Do a step; an error of it names the step, and no value of an environment variable."""
+        """Run a step; its errors name the step, and no value of an environment variable."""
         kind: type[PrimeSqlError] = WarehouseError
         try:
             return work()
@@ -304,16 +307,16 @@ class _Steps:
             raise
         except Exception as error:
             if isinstance(error, RuntimeError) and str(error) == "Query interrupted":
-                # How DuckDB says KeyboardInterrupt.
+                # This is how DuckDB reports a KeyboardInterrupt.
                 raise (PublishedInterrupt if self._published else KeyboardInterrupt) from None
             text = f"{type(error).__name__}: {first_line(error)}"
-        # Out of the handler: the cause holds what was hidden.
+        # Outside the handler, as the cause would show what was hidden.
         self._fail(kind, step, text)
 
     def _fail(self, kind: type[PrimeSqlError], step: str, text: str) -> NoReturn:
-        done = "Nothing was published: all outputs are as they were."
+        done = "Nothing was published: all outputs are unchanged."
         if self._published:
-            # The next run is compared with this one, so that what is new is said now or never.
+            # The next run is compared with this one: what is new is reported now or never.
             tripped = [outcome for outcome in self._outcomes if outcome.tripped]
             said = ["Gate " + "\n".join(outcome.lines()) for outcome in tripped]
             done = "\n".join(["The outputs are published.", *said])

@@ -2,16 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
-import types
-import typing
 from dataclasses import dataclass
 from typing import Any
-
-from prime_sql.errors import OptionError, shorten
-
-FORMAT = "prime_sql report 1"
 
 
 @dataclass(frozen=True)
@@ -21,7 +13,7 @@ class Search:
     Attributes
     ----------
     run_id, counted_run_id
-        The run, and the one that counted for it (itself, or the one that `refilter` asked).
+        The run, and the one that counted for it (itself, or the one that was refiltered).
     created_at
         When it was stored, UTC, ISO 8601.
     version
@@ -76,9 +68,9 @@ class Headline:
     Attributes
     ----------
     failure_modes, near_duplicates
-        How many there are, and how many of them have nearly the images of a better one.
+        How many there are, and how many of them have nearly the same images as a better one.
     classes, images, errors, accuracy
-        Of all that was searched; accuracy is None where there are no images.
+        Of all that was searched; accuracy is None if there are no images.
     mode_errors
         Errors that are in at least one failure mode.
     cover
@@ -100,24 +92,24 @@ class Headline:
 
 @dataclass(frozen=True)
 class Mode:
-    """One failure mode: its row of ``failure_modes``, how sure it is, whether it holds.
+    """One failure mode: its row of ``failure_modes``, how certain it is, whether it holds.
 
     Attributes
     ----------
     place
-        By excess errors, from 1.
+        Rank by excess errors, from 1.
     tag_names
         Its tags one by one; "not TAG" for an absent one.
     accuracy_low, accuracy_high
         Wilson interval of the accuracy, 95 %.
     p_value, q_value
-        See `Run.chance`; q_value is None until that was asked for.
+        See `Run.chance`; q_value is None before that was called.
     hidden
         Whether it is a near-duplicate of a better one.
     representative_id, representative_tags
-        The mode that stands for it: itself, where it is not hidden.
+        The mode that represents it: itself, unless it is hidden.
     unseen_images, unseen_accuracy, unseen_accuracy_drop, verdict
-        On unseen data; None where the run was not validated.
+        On unseen data; None if the run was not validated.
     """
 
     place: int
@@ -166,11 +158,11 @@ class WrongPrediction:
     Attributes
     ----------
     name
-        A prediction; or a label, where the class is the prediction (see `Report.told_by`).
+        A prediction; or a label, if the class is the prediction (see `ReportData.told_by`).
     images
-        How many of the mode's.
+        How many images of the mode.
     error_share, other_error_share
-        Of the errors of the mode, and of those of its class outside of it (None where there are
+        Share of the errors of the mode, and of those of its class outside it (None if there are
         none).
     """
 
@@ -189,8 +181,8 @@ class Example:
     uri
         Where its file is, if the database says so.
     thumbnail
-        A small JPEG as a data URI, of a local file or of bytes in the database; None without such,
-        and where thumbnails were not asked for.
+        A small JPEG as a data URI, of a local file or of bytes in the database; None if there is
+        neither, or thumbnails were not asked for.
     """
 
     image_id: str
@@ -210,7 +202,7 @@ class Pictures:
     found
         How many images have a local file, or bytes in the database.
     unreadable, left_out
-        How many of them cannot be read, and how many find no room on a page.
+        How many of them cannot be read, and for how many there is no room on a page.
     note
         Why there are none at all, or None.
     """
@@ -292,11 +284,11 @@ class Change:
     status
         new, persisting, fixed or undecided.
     images_before, accuracy_before, images, accuracy
-        In the previous run and in this one; None where its class was missing.
+        In the previous run and in this one; None if its class was missing.
     accuracy_change, change_low, change_high
         By how much accuracy rose, and the 95 % interval of that.
     q_value
-        Whether that is chance; None where the mode is undecided.
+        Whether that is chance; None if the mode is undecided.
     """
 
     status: str
@@ -325,7 +317,7 @@ class PastRun:
 class Trend:
     """Images and accuracy of a mode in each of the runs of `History.runs`, in their order.
 
-    None where its class was missing, and the accuracy also where no image carried its tags.
+    None if its class was missing, and the accuracy also if no image carried its tags.
     """
 
     mode_id: str
@@ -335,7 +327,7 @@ class Trend:
 
 @dataclass(frozen=True)
 class History:
-    """What changed since the previous run, and how the modes did before; see `Run.history`.
+    """What changed since the previous run, and how the modes developed; see `Run.history`.
 
     Attributes
     ----------
@@ -362,13 +354,13 @@ class History:
 
 
 @dataclass(frozen=True)
-class Report:
-    """A run as people look at it.
+class ReportData:
+    """All that is shown of a run: what `Report` renders.
 
     Attributes
     ----------
     format
-        The name and number of this form; a later one that reads otherwise has a higher number.
+        The name and number of this format; a later one that is read differently has a higher one.
     version
         The version of prime_sql that made the report.
     search, headline
@@ -378,16 +370,16 @@ class Report:
     cards
         Details: of the modes of the cover, then of those with most excess errors.
     classes
-        Those with most errors in failure modes first.
+        Those with the most errors in failure modes first.
     pictures
-        None where thumbnails were not asked for.
+        None if thumbnails were not asked for.
     told_by
-        What tells the errors of a class apart: ``prediction``, or ``label`` where the class is the
+        What tells the errors of a class apart: ``prediction``, or ``label`` if the class is the
         prediction.
     unseen
-        None where the run was not validated.
+        None if the run was not validated.
     history
-        None where there is no earlier run to compare with.
+        None if there is no earlier run to compare with.
     """
 
     format: str
@@ -401,54 +393,3 @@ class Report:
     told_by: str
     unseen: Unseen | None
     history: History | None
-
-    def to_json(self) -> str:
-        """Return all of it as a JSON object, with the names of the attributes.
-
-        The same run gives the same text. Numbers are finite; what is unknown is null.
-        """
-        return json.dumps(dataclasses.asdict(self), ensure_ascii=False, indent=1, allow_nan=False)
-
-    @classmethod
-    def from_json(cls, text: str) -> Report:
-        """Return the report that `to_json` wrote.
-
-        Raises
-        ------
-        OptionError
-            When it is no such JSON.
-        """
-        try:
-            value = json.loads(text)
-            if value["format"] != FORMAT:
-                raise OptionError(f"not a report that this version reads: {value['format']!r}")
-            return typing.cast(Report, _built(cls, value))
-        except (ValueError, KeyError, TypeError) as error:
-            if isinstance(error, OptionError):
-                raise
-            raise OptionError(f"not the JSON of a report: {shorten(str(error))}") from error
-
-    def to_html(self) -> str:
-        """Return one self-contained page; no request leaves it."""
-        from prime_sql.report.html import page  # jinja2 and its files, for pages only
-
-        return page(self)
-
-    def to_text(self) -> str:
-        """Return what matters as text, short enough for an email."""
-        from prime_sql.report.text import text  # the two modules need each other
-
-        return text(self)
-
-
-def _built(kind: Any, value: Any) -> Any:
-    """Make the object of a type out of what JSON has in its place."""
-    origin, inner = typing.get_origin(kind), typing.get_args(kind)
-    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
-        hints = typing.get_type_hints(kind)
-        return kind(**{name: _built(hints[name], each) for name, each in value.items()})
-    if origin is tuple:
-        return tuple(_built(inner[0], each) for each in value)
-    if origin is types.UnionType:
-        return None if value is None else _built(inner[0], value)
-    return value

@@ -1,4 +1,4 @@
-"""A report as one page: its style, script, plots and thumbnails inside, and no request out.
+"""A report as one page, with its style, script, plots and thumbnails inside: it makes no request.
 
 The bars of the cards are drawn by the template: Vega takes a quarter of a second for each plot,
 and there are fifty cards.
@@ -16,13 +16,13 @@ from itertools import islice
 import jinja2
 from markupsafe import Markup
 
-from prime_sql.defaults import CARDS
+from prime_sql.engine.defaults import CARDS
 from prime_sql.report import plots
-from prime_sql.report.data import Card, Change, Example, Report
+from prime_sql.report.data import Card, Change, Example, ReportData
 from prime_sql.report.text import changes_of, day, definition, result, searched, since
 
-LARGEST = 3_000_000  # bytes of a page with up to 50 cards; more cards may take as much more
-_SHARE_OF_ROWS = 0.8  # of these for what is not a picture, where the table is long
+LARGEST = 3_000_000  # bytes of a page with up to 50 cards; in proportion for more
+_SHARE_OF_ROWS = 0.8  # of these for what is not a picture, if the table is long
 _LEAST_ROWS = 100
 _LONGEST = 100  # characters of a name on the page; JSON has all of them
 
@@ -37,12 +37,12 @@ class _Shown:
     pictures: int = 0  # of the example images that have a thumbnail, card by card
 
 
-def page(report: Report) -> str:
+def page(report: ReportData) -> str:
     """Return the page.
 
-    Where all would not fit into 3 MB, the table goes without trends; then it has the failure modes
-    with most excess errors and says so; then thumbnails are left out, the last cards' first; at
-    last, cards.
+    If it would not fit into 3 MB, the table goes without trends; then it has only the failure modes
+    with the most excess errors, and says so; then thumbnails are left out, the last cards' first;
+    finally, cards.
     """
     figures, missing = plots.draw(report)
     notes = [missing] if missing else []
@@ -61,7 +61,7 @@ def page(report: Report) -> str:
         text = _render(report, shown, figures, notes)
         size = len(text.encode())
     fitting, pictures = 0, 0
-    room = largest - size - 1000  # for what is said of them
+    room = largest - size - 1000  # for what is said about them
     for _, example in _pictured(report.cards[: shown.cards]):
         pictures += 1
         # The alternative text is a name, escaped, and the rest of the element a constant.
@@ -77,7 +77,7 @@ def _pictured(cards: Iterable[Card]) -> Iterator[tuple[str, Example]]:
     return ((card.mode_id, each) for card in cards for each in card.examples if each.thumbnail)
 
 
-def _said_of_pictures(report: Report, left_out: int) -> list[str]:
+def _said_of_pictures(report: ReportData, left_out: int) -> list[str]:
     if (pictures := report.pictures) is None:
         return []
     if pictures.note:
@@ -96,7 +96,7 @@ def _said_of_pictures(report: Report, left_out: int) -> list[str]:
 
 
 def _render(
-    report: Report, shown: _Shown, figures: dict[str, plots.Figure], notes: list[str]
+    report: ReportData, shown: _Shown, figures: dict[str, plots.Figure], notes: list[str]
 ) -> str:
     modes, cards = report.modes[: shown.rows], report.cards[: shown.cards]
     return (
@@ -135,7 +135,7 @@ def _render(
 
 @dataclass(frozen=True)
 class _Trend:
-    """How a mode did before, and its change since the previous run."""
+    """How a mode developed, and its change since the previous run."""
 
     status: str
     change: float | None
@@ -143,7 +143,7 @@ class _Trend:
     images: tuple[int | None, ...]
 
 
-def _trends(report: Report) -> dict[str, _Trend]:
+def _trends(report: ReportData) -> dict[str, _Trend]:
     if report.history is None:
         return {}
     changes = {change.mode_id: change for change in report.history.changes}
@@ -158,8 +158,8 @@ def _trends(report: Report) -> dict[str, _Trend]:
     }
 
 
-def _grouped(report: Report) -> dict[str, list[Change]]:
-    """Return the changes by their status, what a reader looks for first."""
+def _grouped(report: ReportData) -> dict[str, list[Change]]:
+    """Return the changes by their status, with what a reader looks for first."""
     grouped: dict[str, list[Change]] = {"new": [], "fixed": [], "persisting": [], "undecided": []}
     for change in changes_of(report):
         grouped[change.status].append(change)
@@ -187,7 +187,7 @@ def _sparkline(accuracies: tuple[float | None, ...], width: int = 72) -> Markup:
 
 
 def _inside(name: str) -> Markup:
-    """Return a file of this package; it is ours, and is not escaped."""
+    """Return a file of this package; it is ours, so it is not escaped."""
     return Markup(resources.files(__package__).joinpath(name).read_text(encoding="utf-8"))
 
 
@@ -214,7 +214,7 @@ def _environment() -> jinja2.Environment:
 
 
 def _visible(value: object) -> object:
-    """Show control characters, and those that turn the direction of the text, as escapes."""
+    """Show control characters, and those that change the text direction, as escapes."""
     if isinstance(value, Markup) or not isinstance(value, str) or value.isprintable():
         return value
     return "".join(

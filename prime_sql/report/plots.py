@@ -10,11 +10,11 @@ from typing import Any
 
 from markupsafe import Markup
 
-from prime_sql.report.data import Mode, Report
+from prime_sql.report.data import Mode, ReportData
 
 _LACKING = "Plots are left out: they need Altair. Install it: pip install 'prime-sql[report]'."
 _VERDICTS = ("holds", "fails", "undecided")
-_COLOURS = ("#2a78c2", "#c8431f", "#8a8f98")  # tell apart on white and on black, and in grey
+_COLOURS = ("#2a78c2", "#c8431f", "#8a8f98")  # distinct on white and on black, and in grey
 
 
 _MOST_POINTS = 1000
@@ -30,8 +30,8 @@ class Figure:
     caption: str
 
 
-def draw(report: Report) -> tuple[dict[str, Figure], str]:
-    """Return the plots by name, and why there are none where Altair is not installed."""
+def draw(report: ReportData) -> tuple[dict[str, Figure], str]:
+    """Return the plots by name, and why there are none if Altair is not installed."""
     cover = report.headline.cover
     points = [mode for mode in report.modes if mode.unseen_accuracy_drop is not None]
     if len(cover) < 2 and not points:
@@ -62,7 +62,7 @@ def draw(report: Report) -> tuple[dict[str, Figure], str]:
     return figures, ""
 
 
-def _cover(alt: Any, report: Report) -> Any:
+def _cover(alt: Any, report: ReportData) -> Any:
     values = [
         {"modes": pick.rank, "share": pick.cumulative_coverage} for pick in report.headline.cover
     ]
@@ -78,7 +78,7 @@ def _cover(alt: Any, report: Report) -> Any:
 
 
 def _rounded(modes: list[Mode]) -> tuple[Points, int]:
-    """Count modes by their rounded drops and verdict, as coarsely as keeps the plot small."""
+    """Count modes by verdict and drops, rounded as coarsely as it takes to keep the plot small."""
     for step in (1, 2, 5):
         counted = Counter(
             (

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from prime_sql.output import printable
-from prime_sql.report.data import Change, PastRun, Report
+from prime_sql.engine.rows import printable
+from prime_sql.report.data import Change, PastRun, ReportData
 
 _CHANGES = 5  # of each kind, in the text
 
 
-def text(report: Report) -> str:
+def text(report: ReportData) -> str:
     """Return what matters as text; see `Report.to_text`."""
     search, headline = report.search, report.headline
     lines = [
@@ -46,7 +46,7 @@ def text(report: Report) -> str:
     return "\n".join(map(printable, lines)) + "\n"
 
 
-def searched(report: Report) -> str:
+def searched(report: ReportData) -> str:
     """Say what was searched, in a sentence without its full stop."""
     headline, sources = report.headline, report.search.sources
     accuracy = "" if headline.accuracy is None else f", accuracy {headline.accuracy:.1%}"
@@ -70,11 +70,11 @@ def definition(options: dict[str, Any]) -> str:
     if options.get("max_q") is not None:
         text += f", at a q-value of at most {options['max_q']:g}"
     if options.get("method") == "greedy":
-        text += "; the search was greedy, so that some may be missing"
+        text += "; the search was greedy, so some may be missing"
     return text
 
 
-def result(report: Report) -> list[str]:
+def result(report: ReportData) -> list[str]:
     """Say what was found, in sentences without their full stops."""
     headline = report.headline
     if not headline.failure_modes:
@@ -88,12 +88,12 @@ def result(report: Report) -> list[str]:
     if headline.cover:
         few, explained = len(headline.cover), headline.cover[-1].cumulative_coverage
         which = f"The {few} that explain most have" if few > 1 else "The one that explains most has"
-        rest = "; no other explains another one" if headline.complete else ""
+        rest = "; no other mode explains any further errors" if headline.complete else ""
         sentences.append(f"{which} {explained:.0%} of the errors{rest}")
     return sentences
 
 
-def since(report: Report) -> str:
+def since(report: ReportData) -> str:
     """Say what changed since the previous run, in a sentence without its full stop."""
     history = report.history
     if history is None:
@@ -110,8 +110,8 @@ def since(report: Report) -> str:
     return f"Failure modes since run {history.previous.run_id}, {day(history.previous)}: {counts}"
 
 
-def changes_of(report: Report) -> tuple[Change, ...]:
-    """Return all modes of this run and the previous one; none where there is no such."""
+def changes_of(report: ReportData) -> tuple[Change, ...]:
+    """Return all modes of this run and the previous one; none if there is no previous one."""
     return () if report.history is None else report.history.changes
 
 

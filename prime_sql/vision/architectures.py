@@ -1,48 +1,40 @@
-"""Networks that go by a name, timm's, torchvision's and Hugging Face's, with weights for them."""
+"""Networks known by name, of timm, torchvision and Hugging Face, with their weights."""
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import math
-import pickle
-import re
-import sys
-import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from prime_sql.errors import InputError, OptionError, PrimeSqlError, shorten
+from prime_sql.engine.errors import InputError, OptionError, shorten
 from prime_sql.vision.network import Network, Place, need
+from prime_sql.vision.weights import fitted, loading, read_weights, weights_in
 
 if TYPE_CHECKING:
     import torch
     from PIL import Image
 
 RESIZES = ("crop", "squash")
-IMAGENET_CLASSES = 1000
-
-# Where training scripts keep the weights in a checkpoint; averaged weights are those they test.
-_WEIGHTS = ("state_dict_ema", "model_ema", "state_dict", "model_state_dict", "model")
 
 
 @dataclass(frozen=True)
 class Preparation:
-    """How to prepare pictures where the user says so; None is the model's own way.
+    """How to prepare pictures where the user says so; None means as the model does.
 
     Attributes
     ----------
     image_size
         Side of the square that the network sees, in pixels.
     mean, std
-        Of each channel, colours being scaled to 0 … 1.
+        Of each channel, with colours scaled to 0 … 1.
     resize
-        "crop" keeps the shape of things and cuts the middle out; "squash" keeps all of the picture.
+        "crop" keeps shapes and cuts out the middle; "squash" keeps the whole picture.
 
     Raises
     ------
@@ -70,7 +62,7 @@ class Preparation:
             raise OptionError(f"resize must be crop or squash, got {self.resize!r}")
 
     def given(self) -> list[str]:
-        """Return the names of what the user said."""
+        """Return the names of the values that the user gave."""
         return [field.name for field in fields(self) if getattr(self, field.name) is not None]
 
 
@@ -86,7 +78,7 @@ class Body(Protocol):
 
 @dataclass(frozen=True)
 class Loaded:
-    """A network that is ready to run; `classes` are those that come with it, if any do."""
+    """A network that is ready to run; `classes` are its own, if it has any."""
 
     name: str
     body: Body
@@ -103,7 +95,7 @@ def timm_network(
     Raises
     ------
     InputError
-        When the weights cannot be had, or do not fit.
+        When the weights cannot be obtained or do not fit.
     """
     timm = need("timm")
     source, _, where = name.partition(":") if ":" in name else ("", "", name)
@@ -116,7 +108,7 @@ def timm_network(
     with loading(name, instead):
         size: dict[str, Any] = {}
         if preparation.image_size is not None:
-            # Position embeddings are made for one size; networks of convolutions take any.
+            # Position embeddings are made for one size; convolutional networks take any.
             sketch = timm.create_model(name)
             if sketch.pretrained_cfg.get("fixed_input_size"):
                 size = {"img_size": preparation.image_size}
@@ -125,12 +117,12 @@ def timm_network(
             own: dict[str, Any] = {}
             if source == "local-dir":
                 # Read here: older timm takes a pickle where safetensors are beside it.
-                state = read_weights(_weights_in(Path(where)), trust)
+                state = read_weights(weights_in(Path(where)), trust)
                 own = {"pretrained_cfg_overlay": {"source": "", "file": None, "state_dict": state}}
             network = timm.create_model(name, pretrained=True, **size, **own)
             network.pretrained_cfg.pop("state_dict", None)
         else:
-            network = _fitted(
+            network = fitted(
                 lambda classes: timm.create_model(name, num_classes=classes, **size),
                 read_weights(checkpoint, trust),
                 f"{checkpoint} does not fit {name}",
@@ -160,21 +152,8 @@ def timm_network(
     )
 
 
-def _weights_in(folder: Path) -> Path:
-    for pattern in ("model.safetensors", "*.safetensors", "pytorch_model.bin", "*.bin", "*.pth"):
-        files = sorted(folder.glob(pattern))
-        if len(files) > 1:
-            raise InputError(
-                f"{folder} holds {files[0].name} and {files[1].name}; say which with "
-                "--checkpoint FILE"
-            )
-        if files:
-            return files[0]
-    raise InputError(f"{folder} holds no weights, no model.safetensors for one")
-
-
 def timm_transform(config: Mapping[str, Any], preparation: Preparation) -> tuple[Any, int]:
-    """Return timm's preprocessing, changed as the user says, and the size it resizes to."""
+    """Return timm's preprocessing with the user's changes, and the size it resizes to."""
     timm = need("timm")
     config = dict(config)
     if preparation.image_size is not None:
@@ -190,7 +169,7 @@ def timm_transform(config: Mapping[str, Any], preparation: Preparation) -> tuple
 
 
 def imagenet_classes(count: int) -> tuple[list[str] | None, str]:
-    """Return ImageNet's class names, if one of its sets has so many classes, and who says so."""
+    """Return ImageNet's class names, if one of its sets has that many classes, and their source."""
     data = need("timm").data
     subset = data.infer_imagenet_subset({"num_classes": count})
     if subset is None:
@@ -213,7 +192,7 @@ def torchvision_network(
     Raises
     ------
     InputError
-        When the weights cannot be had, or do not fit.
+        When the weights cannot be obtained or do not fit.
     """
     models = need("torchvision").models
     weights = models.get_model_weights(name).DEFAULT
@@ -221,13 +200,13 @@ def torchvision_network(
     with loading(f"torchvision:{name}", instead):
         network: Any
         if checkpoint is None:
-            # torchvision unpickles the file it downloads, so it is first read without: this
-            # refuses what is more than weights.
+            # torchvision unpickles the file it downloads. So it is first read without unpickling,
+            # which refuses anything but weights.
             weights.get_state_dict(progress=True, check_hash=True, weights_only=True)
             network = models.get_model(name, weights=weights)
         else:
             state = read_weights(checkpoint, trust)
-            network = _fitted(
+            network = fitted(
                 lambda classes: models.get_model(
                     name, num_classes=classes, **_arguments(name, preparation, state)
                 ),
@@ -248,9 +227,9 @@ def torchvision_network(
 def _arguments(
     name: str, preparation: Preparation, state: Mapping[str, torch.Tensor]
 ) -> dict[str, Any]:
-    """Return what has to be known besides the name to build a network for the weights."""
+    """Return what building a network for the weights takes besides its name."""
     if name in ("googlenet", "inception_v3"):
-        # Their pretrained weights, where training nearly always starts, come from other colours.
+        # Their pretrained weights, where training nearly always starts, expect other colours.
         auxiliary = any(key.lower().startswith("aux") for key in state)
         return {"transform_input": True, "aux_logits": auxiliary, "init_weights": False}
     if name.startswith("vit_") and preparation.image_size is not None:
@@ -259,9 +238,9 @@ def _arguments(
 
 
 def torchvision_transform(preset: Any, preparation: Preparation) -> tuple[Any, int]:
-    """Return a preset's steps one by one, changed as the user says, and the size it resizes to.
+    """Return a preset's steps one by one with the user's changes, and the size it resizes to.
 
-    The preset is one module; in steps, the pictures can travel to the device as bytes.
+    The preset is one module; taken apart, it lets pictures travel to the device as bytes.
     """
     transforms = need("torchvision").transforms
     (crop,), (resize,) = preset.crop_size, preset.resize_size
@@ -278,12 +257,12 @@ def torchvision_transform(preset: Any, preparation: Preparation) -> tuple[Any, i
 
 
 def transformers_network(source: str, *, place: Place, trust: bool) -> Loaded:
-    """Load an image classifier from the Hugging Face hub, or from a folder of its form.
+    """Load an image classifier from the Hugging Face hub, or from a folder in its format.
 
     Raises
     ------
     InputError
-        When it cannot be had, or is no classifier.
+        When it cannot be obtained, or is not a classifier.
     """
     need("torchvision")
     transformers = need("transformers")
@@ -301,7 +280,7 @@ def transformers_network(source: str, *, place: Place, trust: bool) -> Loaded:
         )
         if report["missing_keys"]:
             raise InputError(
-                f"{source} is no trained classifier: it has no weights for "
+                f"{source} is not a trained classifier: it has no weights for "
                 f"{', '.join(sorted(report['missing_keys'])[:3])}"
             )
         processor = transformers.AutoImageProcessor.from_pretrained(source, trust_remote_code=trust)
@@ -322,10 +301,10 @@ def transformers_network(source: str, *, place: Place, trust: bool) -> Loaded:
 
 
 def _processor_transform(processor: Any) -> Any:
-    """Return what a processor does to a picture, in steps if it comes to the same.
+    """Return what a processor does to a picture, in steps if they give the same result.
 
-    Processors differ in what they do after resizing; one that scales bytes to mean and standard
-    deviation, and nothing else, is found by trying.
+    Processors differ in what they do after resizing. Whether one only scales bytes to mean and
+    standard deviation is found by trying.
     """
     transforms = need("torchvision").transforms
 
@@ -360,141 +339,3 @@ def _processor_pixels(processor: Any) -> int | None:
         return None
     crop: float = getattr(processor, "crop_pct", None) or 1
     return math.ceil(max(size.values()) / crop)
-
-
-@contextlib.contextmanager
-def loading(model: str, instead: str = "") -> Iterator[None]:
-    """Say of whatever a library raises that `model` could not be loaded, and what to do."""
-    try:
-        # torch prints what it downloads to where a command's result goes.
-        with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)
-            warnings.simplefilter("ignore", FutureWarning)
-            yield
-    except PrimeSqlError:
-        raise
-    except Exception as error:  # a network, a cache, a file, a configuration: anything
-        text = str(error)
-        if isinstance(error, pickle.UnpicklingError) or "weights_only" in text:
-            raise InputError(
-                f"{model} holds pickled Python objects, which can run code when they are read; "
-                "have its weights saved as safetensors"
-            ) from error
-        if "trust_remote_code" in text:
-            instead = "; if you trust where it comes from, let it run its own code with --trust"
-        raise InputError(f"{model} could not be loaded: {reason(error)}{instead}") from error
-
-
-def reason(error: BaseException) -> str:
-    """Return the lines of an error that say something."""
-    lines = [line.strip() for line in str(error).splitlines()]
-    inner = [line for line in lines if re.match(r"\w+Error: ", line)]  # TorchScript's own traceback
-    text = " ".join(filter(None, inner[-1:] or lines[:2])) or type(error).__name__
-    if isinstance(error, KeyError):
-        text = f"KeyError {text}"
-    return (text if len(text) <= 300 else f"{text[:299]}…").rstrip(".:;")
-
-
-def read_pickle(file: Path, trust: bool) -> Any:
-    """Read what torch.save wrote.
-
-    Raises
-    ------
-    InputError
-        When it is damaged, or more than tensors and plain values and not trusted.
-    """
-    torch = need("torch")
-    try:
-        # timm's and torchvision's training scripts keep their arguments beside the weights.
-        with torch.serialization.safe_globals([argparse.Namespace]):
-            return torch.load(file, map_location="cpu", weights_only=not trust)
-    except pickle.UnpicklingError as error:
-        if trust:
-            raise InputError(f"{file} could not be read: {reason(error)}") from error
-        named = re.search(r"GLOBAL (\S+)", str(error))
-        what = f"holds {named[1]}, more" if named else "is damaged, or holds more"
-        raise InputError(
-            f"{file} {what} than tensors: pickled Python objects, which can run code when they are "
-            "read; if you trust where it comes from, add --trust"
-        ) from error
-    except Exception as error:  # not torch's at all, cut off, classes that are not there
-        raise InputError(f"{file} could not be read by torch: {reason(error)}") from error
-
-
-def read_weights(file: Path, trust: bool) -> dict[str, torch.Tensor]:
-    """Read the weights in a checkpoint: a safetensors file, or what torch.save wrote.
-
-    Raises
-    ------
-    InputError
-        When there are none, or reading them could run code and the file is not trusted.
-    """
-    torch = need("torch")
-    if not file.is_file():
-        raise InputError(f"there is no file {file}")
-    content: Any
-    if file.suffix.lower() == ".safetensors":
-        try:
-            content = need("safetensors.torch").load_file(file)
-        except Exception as error:
-            raise InputError(f"{file} is damaged: {reason(error)}") from error
-    else:
-        content = read_pickle(file, trust)
-    if isinstance(content, Mapping):
-        nested = [content.get(key) for key in _WEIGHTS]
-        content = next(
-            (part for part in nested if isinstance(part, (Mapping, torch.nn.Module))), content
-        )
-    if isinstance(content, torch.nn.Module):
-        content = content.state_dict()
-    weights = {}
-    if isinstance(content, Mapping):
-        weights = {key: value for key, value in content.items() if torch.is_tensor(value)}
-    if not weights:
-        raise InputError(f"{file} holds no weights but {shorten(content)}")
-    return weights
-
-
-def _fitted(
-    build: Callable[[int], Any], weights: Mapping[str, torch.Tensor], complaint: str
-) -> Any:
-    """Build a network with as many classes as the weights have, and give them to it."""
-    network = build(IMAGENET_CLASSES)
-    own = network.state_dict()
-    weights = _unwrapped(weights, own)
-    # The layers that differ in nothing but their outputs are the last ones, whatever their names.
-    classes = {
-        len(weights[key])
-        for key, tensor in own.items()
-        if tensor.shape[:1] == (IMAGENET_CLASSES,)
-        and key in weights
-        and weights[key].shape[:1] != tensor.shape[:1]
-        and weights[key].shape[1:] == tensor.shape[1:]
-    }
-    if len(classes) == 1:
-        network = build(classes.pop())
-    try:
-        missing, unexpected = network.load_state_dict(weights, strict=False)
-    except RuntimeError as error:  # shapes; the first line only says which class
-        raise InputError(f"{complaint}: {str(error).splitlines()[1].strip()}") from error
-    # Old checkpoints do not count the batches that they were trained on, and nobody asks.
-    missing = [key for key in missing if not key.endswith("num_batches_tracked")]
-    if missing or unexpected:
-        lacks = f"it lacks {len(missing)} weights such as {missing[0]}" if missing else ""
-        has = f"it has {len(unexpected)} more such as {unexpected[0]}" if unexpected else ""
-        raise InputError(f"{complaint}: {' and '.join(filter(None, (lacks, has)))}")
-    return network
-
-
-def _unwrapped(
-    weights: Mapping[str, torch.Tensor], own: Mapping[str, torch.Tensor]
-) -> Mapping[str, torch.Tensor]:
-    """Take off the prefix under which a trainer keeps the network: ``module.``, ``model.``, …"""
-    first = next(iter(own))
-    found = [key for key in weights if key.endswith(f".{first}")]
-    if first in weights or len(found) != 1:
-        return weights
-    prefix = found[0].removesuffix(first)
-    return {
-        key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)
-    }

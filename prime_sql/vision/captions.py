@@ -1,16 +1,16 @@
 """Captions into tags: their nouns, adjectives, verbs and noun phrases.
 
-HanTa tells the parts of speech, LemmInflect the dictionary forms. Both have their data inside their
-wheels, so that pip alone is enough.
+HanTa finds the parts of speech, LemmInflect the dictionary forms. Both carry their data inside
+their wheels, so that pip alone is enough.
 """
 
-# Chosen on the 40 captions in the manner of COCO of tests/vision/test_captions.py, by F1 of words
-# and of phrases. HanTa: 0.99 and 0.95, at 2,000 to 3,000 captions a second and core, nearly all of
-# it in its search for the best tags, which is pure Python. spaCy, whose models are not on PyPI:
-# 0.98 and 0.94, a third as fast. TextBlob's tagger: 0.98 and 0.88, five times as fast; one phrase
-# in seven is wrong. NLTK and simplemma bring no model of English parts of speech. HanTa guesses
-# lemmas too ("giraff", "sky" for "skis"); LemmInflect has a lexicon. HanTa is LGPL, and so imported
-# where a user installed it, but no part of this package.
+# Chosen on the 40 COCO-style captions of tests/vision/test_captions.py, by F1 of words and of
+# phrases. HanTa: 0.99 and 0.95, at 2,000 to 3,000 captions per second and core; nearly all of the
+# time goes into its search for the best tags, which is pure Python. spaCy, whose models are not on
+# PyPI: 0.98 and 0.94, a third as fast. TextBlob's tagger: 0.98 and 0.88, five times as fast; one
+# phrase in seven is wrong. NLTK and simplemma bring no model of English parts of speech. HanTa
+# guesses lemmas, too ("giraff", "sky" for "skis"); LemmInflect has a lexicon. HanTa is LGPL, so it
+# is imported where a user has installed it, but is not part of this package.
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from functools import lru_cache
 
 import pyarrow as pa
 
-from prime_sql.errors import InputError, OptionError, did_you_mean
+from prime_sql.engine.errors import InputError, OptionError, did_you_mean
 from prime_sql.vision.network import TAGS, need
 
 PARTS = ("noun", "adjective", "verb", "phrase")
 
 CACHED_WORDS = 100_000
-LONGEST_PHRASE = 3  # longer ones are too rare to stand on many images
+LONGEST_PHRASE = 3  # longer ones are too rare to be on many images
 LONGEST_SENTENCE = 100  # HanTa adds up logarithms, and finds no tags below -1e6
-LONGEST_WORD = 40  # its time grows with the square of a word it does not know
+LONGEST_WORD = 40  # its time grows with the square of an unknown word's length
 
-# What an image is, not what is on it; and what captions by language models say it does.
+# What an image is, not what is in it; and what language models' captions say it does.
 PICTURES = frozenset(["image", "photo", "photograph", "pic", "picture", "shot", "snapshot", "view"])
 SHOWS = frozenset(["capture", "contain", "depict", "display", "feature", "portray", "show"])
 
-# LemmInflect does not know the first three; for the others it has another word ("leave", "short").
+# LemmInflect does not know the first three, and gives other words for the rest ("leave", "short").
 PLURALS = {
     "selfies": "selfie",
     "smoothies": "smoothie",
@@ -49,7 +49,7 @@ PLURALS = {
     "sunglasses": "sunglasses",
 }
 
-# HanTa's tags are C5, those of the British National Corpus: be, do, have and modal verbs are no VV.
+# HanTa's tags are C5, the British National Corpus's: be, do, have and modal verbs are not VV.
 # One letter for each word lets a regular expression find phrases.
 CODES = {
     **dict.fromkeys(["NN0", "NN1", "NN2", "NP0", "UNC"], "N"),  # UNC: words such as "giraffe"
@@ -68,7 +68,7 @@ INFLECTED = {
 }
 
 _LETTER = "[0-9a-zß-öø-ɏ]"
-_CLITIC = "(?:s|d|m|ll|re|ve)"  # "is n't" and "dog 's" are two words each, as HanTa learnt them
+_CLITIC = "(?:s|d|m|ll|re|ve)"  # "is n't" and "dog 's" are two words each, as in HanTa's training
 TOKEN = re.compile(
     rf"{_LETTER}+?(?=n't\b)|n't\b|'{_CLITIC}\b"
     rf"|{_LETTER}+(?:-{_LETTER}+|'(?!{_CLITIC}\b){_LETTER}+)*|\n|\S"
@@ -78,9 +78,9 @@ WORD = re.compile(f"'?{_LETTER}")
 
 
 class CaptionTagger:
-    """Tags for captions, all with the score 1.
+    """Tags of captions, all with the score 1.
 
-    Words stand in the order of the caption, phrases after them, each tag once.
+    Words come in the order of the caption, then phrases, each tag once.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ class CaptionTagger:
     InstallError
         When HanTa or LemmInflect is not installed.
     OptionError
-        When a part is none of these, or there is none.
+        When a part is not one of these, or no part is given.
     """
 
     name = "captions"
@@ -102,7 +102,7 @@ class CaptionTagger:
         self.parts = _checked(parts)
         self._dictionary = need("lemminflect", "captions")
         self._model = need("HanTa.HanoverTagger", "captions").HanoverTagger("morphmodel_en.pgz")
-        # It would take apart anew, each time, a word that it was not trained on.
+        # Otherwise it would analyse a word that it was not trained on again each time.
         self._model.analyze_forward = lru_cache(CACHED_WORDS)(self._model.analyze_forward)
         self._lemma = lru_cache(CACHED_WORDS)(self._find_lemma)
 
@@ -147,8 +147,9 @@ class CaptionTagger:
     def _correct_participles(self, words: list[str], tags: list[str]) -> None:
         """Make "surfing" in "a man surfing" a verb again.
 
-        Captions leave out "is", and HanTa learnt from books and newspapers. What the lexicon does
-        not have as a noun is none after one, unless before another: "a city parking meter".
+        Captions leave out "is", and HanTa was trained on books and newspapers. A word that is not
+        a noun in the lexicon is not one after a noun, unless another follows: "a city parking
+        meter".
         """
         for i in range(1, len(words) - 1):
             if (
@@ -180,7 +181,7 @@ def _checked(parts: Collection[str]) -> frozenset[str]:
 
 
 def _sentences(caption: str) -> Iterator[list[str]]:
-    """Split a caption into words; a comma stands for whatever else is between them."""
+    """Split a caption into words; whatever else is between them becomes a comma."""
     text = unicodedata.normalize("NFKC", caption).lower()
     text = CLOSE_UP.sub("close-up", text.replace("’", "'").replace("&", " and "))
     sentence: list[str] = []
@@ -201,7 +202,7 @@ def _sentences(caption: str) -> Iterator[list[str]]:
 
 
 def _codes(lemmas: list[str], tags: list[str]) -> str:
-    """Return one letter for each word, with those about the picture itself among the others."""
+    """Return one letter for each word; words about the picture itself count as other."""
     codes = ""
     before = ""
     for lemma, tag in zip(lemmas, tags, strict=True):

@@ -15,15 +15,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from prime_sql.errors import InputError, OptionError, PrimeSqlError, did_you_mean
+from prime_sql.engine.errors import InputError, OptionError, PrimeSqlError, did_you_mean
 from prime_sql.vision import clip_folders
 from prime_sql.vision.network import Network, Place, need
+from prime_sql.vision.settings import fingerprint
 
 if TYPE_CHECKING:
     from PIL import Image
 
 TEXTS = 256  # embedded at once
-WEIGHTS = (".safetensors", ".bin", ".pth")  # the endings that open_clip looks for in a folder
+WEIGHTS = (".safetensors", ".bin", ".pth")  # the suffixes that open_clip looks for in a folder
 
 
 class Clip:
@@ -32,13 +33,13 @@ class Clip:
     Attributes
     ----------
     name
-        ``MODEL/PRETRAINED``, the name of the folder, or what the user calls it.
+        ``MODEL/PRETRAINED``, the name of the folder, or the user's name for it.
     dimensions
         Numbers in one embedding.
     returns
         Arrow type of an embedding, a fixed-size list of float32.
     pixels
-        Size of the pictures it looks at.
+        Size of the pictures that it looks at.
     """
 
     def __init__(
@@ -49,7 +50,7 @@ class Clip:
         self._network = Network(module, transform, place, forward=module.encode_image)
         size = getattr(module.visual, "image_size", None)
         self.pixels: int | None = min(size) if isinstance(size, (tuple, list)) else size
-        # What a tower says of its width is not the same in every model: ask for one text.
+        # Models do not agree on how a tower states its width, so embed one text.
         self.dimensions = self._texts(["a"]).shape[1]
         self.returns = pa.list_(pa.float32(), self.dimensions)
 
@@ -75,7 +76,7 @@ class Clip:
         OptionError
             When open_clip does not know the model or the weights.
         InputError
-            When the weights cannot be had or do not fit.
+            When the weights cannot be obtained or do not fit.
         """
         open_clip = need("open_clip")
         place_of_it = model.removeprefix("local-dir:")
@@ -93,14 +94,14 @@ class Clip:
             given, known_as = model, model.removeprefix("hf-hub:")
         else:
             given, known_as = model, f"{model}/{_weights(open_clip, model, pretrained)}"
-            # OpenAI's weights come from another GELU than the configuration of ViT-B-32 has.
+            # OpenAI's weights were trained with another GELU than ViT-B-32's configuration has.
             weights = open_clip.get_pretrained_cfg(model, pretrained)
             more = {"force_quick_gelu": weights.get("quick_gelu", False)}
         try:
             if in_folder:
                 more = clip_folders.overrides(folder)
             with _quiet():
-                # Not create_model_and_transforms, which is content with random weights.
+                # Not create_model_and_transforms, which makes do with random weights.
                 module, transform = open_clip.create_model_from_pretrained(
                     given, pretrained=pretrained, weights_only=True, **more
                 )
@@ -110,7 +111,7 @@ class Clip:
                 f"cannot load {model}: its weights hold more than tensors, which could run code, "
                 "and were not unpickled. Save them as safetensors"
             ) from error
-        except Exception as error:  # of a hub, a file system, a configuration, a state dict
+        except Exception as error:  # from a hub, a file system, a configuration, a state dict
             raise InputError(
                 f"cannot load {model}: {_why(error)}. A folder with open_clip_config.json and its "
                 "weights needs no network"
@@ -166,15 +167,15 @@ def _unit(vectors: np.ndarray, name: str) -> np.ndarray:
 
 
 def _tokenizer(open_clip: Any, model: str) -> Any:
-    """Return the tokenizer of a model, without running code that lies beside its weights."""
+    """Return the tokenizer of a model, without running code that comes with its weights."""
     text = (open_clip.get_model_config(model) or {}).get("text_cfg", {})
-    # A configuration can ask for that; the argument goes over it.
+    # A configuration can ask for that; the argument overrules it.
     safe = {"trust_remote_code": False} if text.get("hf_tokenizer_name") else {}
     return open_clip.get_tokenizer(model, **safe)
 
 
 def _why(error: Exception, limit: int = 300) -> str:
-    """Return the beginning of an error's text; that of a state dict names its keys further down."""
+    """Return the beginning of an error's text; a state dict's error then lists its keys."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text.rstrip(".") if len(text) <= limit else f"{text[: limit - 1]}…"
 
@@ -195,7 +196,7 @@ def _check_folder(folder: Path) -> None:
 
 
 def _weights(open_clip: Any, model: str, pretrained: str | None) -> str:
-    """Return how to name the weights; a model without any would embed at random."""
+    """Return the name of the weights; without any, a model would embed at random."""
     known = open_clip.list_models()
     if not model:
         raise OptionError("name a model, such as ViT-B-32, or a folder")
@@ -210,7 +211,7 @@ def _weights(open_clip: Any, model: str, pretrained: str | None) -> str:
             f"name the weights of {model} with --pretrained: {', '.join(tags) or 'a file'}"
         )
     if pretrained.lower().replace("-", "_") in tags:
-        return pretrained.lower().replace("-", "_")  # one name, however it is written
+        return pretrained.lower().replace("-", "_")  # one name, however it was written
     if os.path.isfile(pretrained):  # noqa: PTH113
         return Path(pretrained).name
     raise OptionError(
@@ -221,7 +222,7 @@ def _weights(open_clip: Any, model: str, pretrained: str | None) -> str:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep open_clip's log and torch's warnings to themselves: what matters is in the error."""
+    """Silence open_clip's log and torch's warnings: what matters is in the error."""
     before = logging.root.manager.disable
     logging.disable(logging.ERROR)
     try:
@@ -229,3 +230,19 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         logging.disable(before)
+
+
+def weights(model: str, pretrained: str | None) -> dict[str, Any]:
+    """Return what a CLIP model's embeddings depend on: its names, and the content of its files."""
+    files: list[Path | None] = []
+    known_as: list[str] = []
+    # A file counts by its content, wherever it is; in names of weights open_clip takes - for _.
+    for name in (model.removeprefix("local-dir:"), pretrained or ""):
+        there = bool(name) and os.path.exists(name)  # noqa: PTH110  # Path's raises on long names
+        files.append(Path(name) if there else None)
+        known_as.append(Path(name).absolute().name if there else name.replace("-", "_"))
+    return {
+        "model": known_as[0],
+        "pretrained": known_as[1] or None,
+        "files": fingerprint(*files),
+    }

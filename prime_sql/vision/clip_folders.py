@@ -1,4 +1,4 @@
-"""Folders of open_clip models whose text tower comes from transformers, wherever they lie."""
+"""Folders of open_clip models whose text tower comes from transformers, wherever they are."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ CONFIGURATION = "open_clip_config.json"
 
 
 def overrides(folder: Path) -> dict[str, Any]:
-    """Return what to pass to open_clip beside ``local-dir:FOLDER``, so that no hub is asked.
+    """Return what to pass to open_clip with ``local-dir:FOLDER``, so that no hub is asked.
 
     open_clip takes the weights and the tokenizer from the folder, but looks for the text tower's
     ``config.json`` where ``hf_model_name`` points: a hub's name, or a path from the working
-    directory. Here it is looked for at that path from the folder, then in the folder itself.
+    directory. Here that path is tried from the folder, then the folder itself.
 
     Parameters
     ----------
@@ -26,8 +26,8 @@ def overrides(folder: Path) -> dict[str, Any]:
     Returns
     -------
     dict
-        Arguments for ``open_clip.create_model`` and its siblings: none where the text tower is
-        open_clip's own, or where the folder does not hold its configuration.
+        Arguments for ``open_clip.create_model`` and its siblings: none if the text tower is
+        open_clip's own, or if the folder does not hold its configuration.
     """
     config = json.loads((folder / CONFIGURATION).read_text(encoding="utf-8"))
     text = config.get("model_cfg", config).get("text_cfg", {})
@@ -43,7 +43,7 @@ def overrides(folder: Path) -> dict[str, Any]:
 
 
 def _is_text_tower(config: Path) -> bool:
-    """Whether this describes an architecture that open_clip takes as a text tower.
+    """Whether this describes an architecture that open_clip accepts as a text tower.
 
     The ``config.json`` beside an open_clip model may also describe the model as a whole.
     """

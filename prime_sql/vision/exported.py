@@ -13,15 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from prime_sql.errors import InputError, InputWarning, OptionError
-from prime_sql.vision.architectures import (
-    Loaded,
-    Preparation,
-    loading,
-    read_pickle,
-    timm_transform,
-)
+from prime_sql.engine.errors import InputError, InputWarning, OptionError
+from prime_sql.vision.architectures import Loaded, Preparation, timm_transform
 from prime_sql.vision.network import Network, Place, need
+from prime_sql.vision.weights import loading, read_pickle
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -31,8 +26,8 @@ SUFFIXES = (
     ".safetensors",
 )  # fmt: skip
 
-IMAGE_SIZE = 224  # what a file is taken for that does not say its own, and most networks
-CROP = 0.875  # how much of the shorter side is left after cropping, timm's default
+IMAGE_SIZE = 224  # assumed where a file does not say, as most networks have it
+CROP = 0.875  # how much of the shorter side cropping keeps; timm's default
 
 _ONNX_TYPES = {
     "tensor(float)": np.float32,
@@ -43,16 +38,16 @@ _ONNX_TYPES = {
 
 
 def file_network(file: Path, *, place: Place, preparation: Preparation, trust: bool) -> Loaded:
-    """Load a network with its weights from one file; what it is, its content says.
+    """Load a network with its weights from one file, whose content decides what it is.
 
     torch.export and torch.save unpickle Python objects, so their files need `trust`. ONNX and
-    TorchScript are programs for interpreters of their own, which know no Python; TorchScript's can
-    write files, though, so it had better come from somebody known.
+    TorchScript are programs for interpreters of their own, which do not know Python; TorchScript
+    can write files, though, so use it only from a source that you know.
 
     Raises
     ------
     InputError
-        When it is no network, or reading it could run code and it is not trusted.
+        When it is not a network, or reading it could run code and it is not trusted.
     OptionError
         When an option contradicts what the file says of itself.
     """
@@ -74,7 +69,7 @@ def file_network(file: Path, *, place: Place, preparation: Preparation, trust: b
 
 
 def file_transform(height: int, width: int, preparation: Preparation) -> tuple[Any, int]:
-    """Return timm's default preprocessing, changed as the user says, and the size it resizes to."""
+    """Return timm's default preprocessing with the user's changes, and the size it resizes to."""
     data = need("timm").data
     config = {
         "input_size": (3, height, width),
@@ -88,7 +83,7 @@ def file_transform(height: int, width: int, preparation: Preparation) -> tuple[A
 
 
 def _size(file: Path, sides: tuple[Any, Any], preparation: Preparation) -> tuple[int, int]:
-    """Return height and width: the file's own, where it has them, or what the user says."""
+    """Return height and width: the file's own, if it has them, or what the user says."""
     wanted = preparation.image_size
     own = [side if isinstance(side, int) and side > 0 else None for side in sides]
     height, width = (side or wanted or IMAGE_SIZE for side in own)
@@ -180,7 +175,7 @@ def _pickled(file: Path, place: Place, preparation: Preparation, trust: bool) ->
             f"--model timm:NAME --checkpoint {file}"
         )
     if not isinstance(content, torch.nn.Module):
-        raise InputError(f"{file} holds a {type(content).__name__}, which is no torch module")
+        raise InputError(f"{file} holds a {type(content).__name__}, which is not a torch module")
     height, width = _size(file, (None, None), preparation)
     transform, pixels = file_transform(height, width, preparation)
     with loading(str(file)):
@@ -190,10 +185,10 @@ def _pickled(file: Path, place: Place, preparation: Preparation, trust: bool) ->
 
 
 def _network(module: Callable[[Any], Any], transform: Any, place: Place) -> Network:
-    """Return a network around a module that is where it belongs and may not be changed.
+    """Return a network around a module that is on its device already and may not be changed.
 
-    It is given pictures with the channels first in memory: written for these, or traced on them,
-    it may `view` what it has computed in ways that channels in another order do not allow.
+    It gets pictures with the channels first in memory: a module that was written for them, or
+    traced on them, may `view` its results in ways that another order of channels does not allow.
     """
     torch = need("torch")
     return Network(
@@ -214,7 +209,7 @@ def _tensor(output: Any) -> Any:
         output = output[0]
     if not torch.is_tensor(output):
         raise InputError(
-            f"the network returned a {type(output).__name__} in place of a tensor of class scores"
+            f"the network returned a {type(output).__name__} instead of a tensor of class scores"
         )
     return output
 
@@ -234,7 +229,7 @@ def _onnx(file: Path, place: Place, preparation: Preparation) -> Loaded:
     _check_precision(file, place)
     with loading(str(file)):
         options = runtime.SessionOptions()
-        options.log_severity_level = 3  # its warnings are about graphs, not about results
+        options.log_severity_level = 3  # its warnings are about graphs, not results
         session = runtime.InferenceSession(str(file), options, providers=_providers(runtime, place))
     return _Session(file, session, preparation).loaded()
 
@@ -247,7 +242,7 @@ def _providers(runtime: Any, place: Place) -> list[Any]:
             return [("CUDAExecutionProvider", {"device_id": place.device.index or 0}), *providers]
         warnings.warn(
             "this onnxruntime has no CUDA, so the model runs on the CPU; pip install "
-            "onnxruntime-gpu in its place",
+            "onnxruntime-gpu instead",
             InputWarning,
             stacklevel=2,
         )
@@ -255,13 +250,13 @@ def _providers(runtime: Any, place: Place) -> list[Any]:
 
 
 class _Session:
-    """An ONNX network: prepared pictures in, its first output that could be scores out."""
+    """An ONNX network: prepared pictures in, the first output that can be scores out."""
 
     def __init__(self, file: Path, session: Any, preparation: Preparation) -> None:
         inputs = session.get_inputs()
         if len(inputs) != 1 or len(inputs[0].shape) != 4:
             named = ", ".join(f"{i.name} {i.shape}" for i in inputs)
-            raise InputError(f"{file} takes {named} in place of one batch of pictures")
+            raise InputError(f"{file} takes {named} instead of one batch of pictures")
         batch, *rest = inputs[0].shape
         if rest[0] == 3:
             self._channels_first, sides = True, (rest[1], rest[2])
@@ -315,7 +310,7 @@ class _Session:
         return np.asarray(self._session.run([self._output], {self._input: pictures})[0])
 
     def _parts(self, pictures: np.ndarray) -> Iterator[tuple[np.ndarray, int]]:
-        """Yield batches of the size that the file takes, and how many of their rows are wanted."""
+        """Yield batches of the size that the file takes, and how many of their rows count."""
         size = self._batch or len(pictures)
         for start in range(0, len(pictures), size):
             part = pictures[start : start + size]

@@ -6,29 +6,21 @@ used. Worker threads read and decode beside the device.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence, Sized
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import duckdb
 import ibis
 import pyarrow as pa
-from ibis.backends.duckdb import Backend
-from ibis.backends.sql.datatypes import DuckDBType
 from ibis.formats.pyarrow import PyArrowType
 
-from prime_sql.errors import OptionError, PrimeSqlError
+from prime_sql.engine.errors import OptionError, PrimeSqlError, first_line
 from prime_sql.vision.network import Model
 from prime_sql.vision.pictures import PictureError, decode, read
-from prime_sql.warehouse import first_line
-
-if TYPE_CHECKING:
-    from prime_sql.vision.specification import Specification
 
 
 class ImageFunction:
@@ -48,20 +40,20 @@ class ImageFunction:
     batch_size
         How many images `run` is given at once. Halved when the device runs out of memory.
     threads
-        Worker threads; one a core if left out.
+        Worker threads; one per core if left out.
     beside
-        Whether they work while `run` does; if left out, where there is an accelerator.
+        Whether they work while `run` does; if left out, they do where there is an accelerator.
 
     Attributes
     ----------
     model
-        The model that it applies, where it is one.
+        The model that it applies, if any.
     problems
-        Why images came out null, by URI or bytes; whoever records them removes them.
+        Why results are null, by URI or bytes; whoever records the reasons removes them.
     failure
-        What the last call raised. An engine passes on no more than its text.
+        What the last call raised, of which an engine passes on only the text.
     on_batch
-        Called with the number of images behind, in the present call, after every batch.
+        Called after every batch, with the number of images done in the current call.
     """
 
     def __init__(
@@ -116,7 +108,7 @@ class ImageFunction:
     def _apply(self, uris: list[str | bytes | None]) -> pa.Array:
         parts: list[pa.Array] = []
         batch: list[Any] = []
-        places: list[int | None] = []  # of each URI's result in the parts put together
+        places: list[int | None] = []  # of each URI's result in all parts together
         good = 0
         for prepared in self._prepared(uris):
             places.append(None if prepared is None else good)
@@ -133,16 +125,16 @@ class ImageFunction:
         return results if good == len(places) else results.take(pa.array(places, pa.int64()))
 
     def follow(self, uris: Sequence[str]) -> None:
-        """Say what the call after the next one will ask for, so that the threads go on with it."""
+        """Say what the call after the next one will ask for, so that the threads start on it."""
         self._following = uris
 
     def close(self) -> None:
-        """End the worker threads, and with the next image a call that still runs."""
+        """End the worker threads; a call that still runs ends with its next image."""
         self._closed = True
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _window(self) -> int:
-        """Return how many images may be in memory, decoded, before the model has seen them."""
+        """Return how many decoded images may wait in memory for the model."""
         if self._beside:
             return 2 * self.batch_size + self._threads
         return -(-4 * self._threads // self.batch_size) * self.batch_size
@@ -158,9 +150,9 @@ class ImageFunction:
         for _ in uris:
             if self._closed:
                 raise PrimeSqlError(f"{self.name} was interrupted")
-            # Beside a device the threads keep a window full, over the end of this call. On a CPU
-            # they and the model take turns: at once, the threads of OpenMP spin while one of them
-            # waits for its core, and the model takes up to twice as long.
+            # With a device the threads keep a window full, beyond the end of this call. On a CPU
+            # they and the model take turns: at the same time, OpenMP's threads would spin while
+            # one of them waits for its core, and the model would take up to twice as long.
             refill = not waiting
             while refill or (self._beside and self._under_way(waiting) < self._window()):
                 uri = next(upcoming, _END)
@@ -195,7 +187,7 @@ class ImageFunction:
         return future if future is not None else self._pool.submit(self._work, uri)
 
     def _halving(self, batch: list[Any]) -> list[pa.Array]:
-        """Run a batch; in halves from then on, where it does not fit into the device's memory."""
+        """Run a batch; if it does not fit into the device's memory, in halves from then on."""
         if not batch:
             return []
         if len(batch) > self.batch_size:
@@ -218,7 +210,7 @@ class ImageFunction:
                     f"{self.name} gave {len(result)} results for {len(batch)} images"
                 )
             return [result]
-        _free_memory()  # outside the handler: the traceback holds on to the tensors
+        _free_memory()  # outside the handler, as the traceback holds on to the tensors
         return self._halving(batch)
 
 
@@ -256,7 +248,7 @@ def _free_memory() -> None:
 
 
 def udf(function: Callable[..., pa.Array], name: str, takes: Sequence[Any], returns: Any) -> Any:
-    """Return an Arrow function as an Ibis scalar UDF, for any engine that runs such functions.
+    """Return an Arrow function as a scalar UDF of Ibis, for any engine that runs such functions.
 
     Parameters
     ----------
@@ -269,7 +261,7 @@ def udf(function: Callable[..., pa.Array], name: str, takes: Sequence[Any], retu
     returns
         Arrow type of one result.
     """
-    # DuckDB's default way with nulls refuses one that the function made.
+    # DuckDB's default handling of nulls refuses a null that the function returns.
     return ibis.udf.scalar.pyarrow(
         _with_arguments(function, len(takes)),
         name=name,
@@ -279,82 +271,7 @@ def udf(function: Callable[..., pa.Array], name: str, takes: Sequence[Any], retu
 
 
 def _with_arguments(function: Callable[..., Any], count: int) -> Callable[..., Any]:
-    """Ibis reads the number of arguments off a plain function's signature."""
+    """Return a plain function: Ibis reads the number of arguments off its signature."""
     if count == 1:
         return lambda first: function(first)
     return lambda first, second: function(first, second)
-
-
-def register(
-    connection: Backend | duckdb.DuckDBPyConnection,
-    model: Model | Specification,
-    name: str,
-    **options: Any,
-) -> ImageFunction:
-    """Let SQL on a DuckDB connection call a model: ``select clip_embed(uri) from images``.
-
-    A model that embeds texts, too, gets a second function, ``NAME_text``. A function of the same
-    name is replaced.
-
-    Parameters
-    ----------
-    connection
-        Of DuckDB itself or of Ibis.
-    model
-        An embedder, a tagger or a classifier, loaded or as `specify` says it. In Spark
-        `prime_sql.vision.spark.register` takes the latter.
-    name
-        The function's name. Ibis numbers the names of its UDFs, hence a way in beside it.
-    options
-        batch_size and threads, as for `embed`.
-
-    Returns
-    -------
-    ImageFunction
-        Its ``problems`` say why images came out null.
-
-    Raises
-    ------
-    OptionError
-        When DuckDB or the user has a function of this name.
-    """
-    raw = connection.con if isinstance(connection, Backend) else connection
-    from prime_sql.vision.specification import Specification  # which is made of this module
-
-    if isinstance(model, Specification):
-        loaded, options = model.load(), {**model.batches, **options}
-    else:
-        loaded = model
-    function = ImageFunction.over(loaded, name, **options)
-    _create(raw, name, function, loaded.returns)
-    texts = getattr(loaded, "embed_text_array", None)
-    if texts is not None:
-        _create(raw, f"{name}_text", texts, loaded.returns)
-    return function
-
-
-# By name. DuckDB lets go of a function when the connection that made it closes, but still calls it.
-_made: dict[str, Any] = {}
-
-
-def _create(
-    connection: duckdb.DuckDBPyConnection, name: str, function: Any, returns: pa.DataType
-) -> None:
-    with contextlib.suppress(duckdb.InvalidInputException):
-        connection.remove_function(name)
-    known = "select count(*) from duckdb_functions() where lower(function_name) = lower(?)"
-    if connection.cursor().execute(known, [name]).fetchall() != [(0,)]:
-        if name.lower() not in _made:
-            raise OptionError(f"the database has a function {name} already; choose another name")
-        # Made through another connection. Only one that made a form of it may remove it.
-        connection.create_function(
-            name, lambda first, second: first, ["VARCHAR", "VARCHAR"], "VARCHAR", type="arrow"
-        )
-        connection.remove_function(name)
-
-    def call(column: pa.ChunkedArray) -> pa.Array:
-        return function(column)
-
-    kind = DuckDBType.to_string(PyArrowType.to_ibis(returns))
-    connection.create_function(name, call, ["VARCHAR"], kind, type="arrow", null_handling="special")
-    _made[name.lower()] = call

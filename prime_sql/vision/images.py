@@ -14,14 +14,16 @@ import ibis
 import pyarrow as pa
 from ibis.expr.types import Table, Value
 
-from prime_sql import queries
-from prime_sql.errors import InputError, did_you_mean, shorten
-from prime_sql.options import Options
-from prime_sql.sources import CSV, DATABASE, JSON, PARQUET, Wanted, describe, open_source
+from prime_sql.engine import queries
+from prime_sql.engine.database import Destination
+from prime_sql.engine.errors import InputError, did_you_mean, shorten
+from prime_sql.engine.open_source import open_source
+from prime_sql.engine.options import Options
+from prime_sql.engine.session import OnSql, Session
+from prime_sql.engine.sources import CSV, DATABASE, JSON, PARQUET, Wanted, describe
 from prime_sql.vision.functions import ImageFunction
 from prime_sql.vision.pictures import read, upright_size
-from prime_sql.vision.steps import Done, OnImages, Step, columns, run, session
-from prime_sql.warehouse import Destination, OnSql, Warehouse
+from prime_sql.vision.steps import Done, OnImages, Step, columns, open_session, run
 
 # The names that folders of splits have, in the layouts of ImageNet, torchvision and Hugging Face.
 SPLITS = {"train", "training", "val", "valid", "validation", "dev", "test", "testing"}
@@ -53,7 +55,7 @@ def load_images(
     """Load images into the tables ``images`` and ``image_problems`` of a database.
 
     Every file is decoded once, so that what cannot be used is known before a model sees it.
-    Images that are there already are left as they are.
+    Images that were loaded before are left as they are.
 
     Parameters
     ----------
@@ -62,10 +64,10 @@ def load_images(
         it), a glob, or a table in any form that `prime_sql.search` takes, with a column of URIs
         or of bytes.
     into
-        A DuckDB file (made if need be), or an Ibis DuckDB connection.
+        A DuckDB file, which is created if need be, or an Ibis DuckDB connection.
     image_id, label, split
-        Columns of the table. Without the first, the URI as it is written is the image_id; the
-        other two need not be there.
+        Columns of the table. Without the first, the image_id is the URI as it is written; the
+        other two are optional.
     uri
         Column of file names, paths or URIs; ``uri``, ``path``, ``file``, ``file_name`` or
         ``filename`` if left out.
@@ -73,25 +75,25 @@ def load_images(
         Column of files as bytes, or of structs with a field ``bytes``; ``bytes`` or ``image`` if
         left out.
     root
-        Folder that relative paths start from; that of the table's file if left out.
+        Folder that relative paths start from; the folder of the table's file if left out.
     replace
-        Read images that are there already once more. What was computed from one whose file or
-        label changed is removed, so that the next step computes it again.
+        Read the images that were loaded before again. What was computed from an image whose file
+        or label has changed is removed, so that the next step computes it again.
     threads
-        Threads that read and decode; one a core if left out.
+        Threads that read and decode; one per core if left out.
     on_sql, on_images
         Called after every statement, and after every batch of images.
 
     Raises
     ------
     InputError
-        When the source cannot be read, holds no image, or gives two images one id.
+        When the source cannot be read, holds no image, or gives two images the same id.
     WarehouseError
         When the database cannot be opened.
     """
-    with session(into, on_sql, has_images=False) as warehouse:
+    with open_session(into, on_sql, has_images=False) as session:
         names = (image_id, uri, bytes_, label, split)
-        _list(source, warehouse, names, root, replace=replace)
+        _list(source, session, names, root, replace=replace)
         function = ImageFunction(
             "image_facts", _FACTS, _facts, _as_facts, threads=threads, beside=True
         )
@@ -99,12 +101,12 @@ def load_images(
             "images",
             model="",
             table="images",
-            to_do=queries.find("vision/to_read").render(warehouse.dialect, again=replace),
-            write=queries.find("vision/read").render(
-                warehouse.dialect, computed=_computed(warehouse)
+            to_do=queries.find("vision/todo/to_read").render(session.dialect, again=replace),
+            write=queries.find("vision/write/read").render(
+                session.dialect, computed=_computed(session)
             ),
         )
-        return run(step, function, warehouse, on_images)
+        return run(step, function, session, on_images)
 
 
 def _facts(uri: str) -> dict[str, Any]:
@@ -117,16 +119,14 @@ def _as_facts(batch: list[dict[str, Any]]) -> pa.Array:
     return pa.array(batch, _FACTS)
 
 
-def _computed(warehouse: Warehouse) -> list[tuple[str, str, str]]:
+def _computed(session: Session) -> list[tuple[str, str, str]]:
     """Return what was computed from pixels: table, its column for the model, and the model."""
-    # Tags from captions or from a table stay: whoever changes a picture says what is on it.
-    rows = warehouse.execute(
-        "tables", "select step, table_name, model, settings from model_settings"
-    )
+    # Tags from captions or from a table stay: whoever changes a picture knows what is in it.
+    rows = session.execute("tables", "select step, table_name, model, settings from model_settings")
     return [
         place
         for step, table, model, settings in rows
-        if columns(warehouse, table)  # or the user dropped it
+        if columns(session, table)  # else the user has dropped it
         if not {"captions", "tags"} & json.loads(settings).keys()
         for place in (
             [(table, "tagger", model), ("tagged_images", "tagger", model)]
@@ -141,7 +141,7 @@ def _computed(warehouse: Warehouse) -> list[tuple[str, str, str]]:
 
 def _list(
     source: Any,
-    warehouse: Warehouse,
+    session: Session,
     names: tuple[str, str | None, str | None, str, str],
     root: str | os.PathLike[str] | None,
     *,
@@ -154,10 +154,10 @@ def _list(
             raise InputError(f"there is no file in {source}; give a folder with images")
         listed = ibis.memtable(pa.Table.from_pylist(rows, schema=_LISTED))
     else:
-        listed = _in_table(source, warehouse, names, root)
-    warehouse.create_from("listed", listed)
-    warehouse.drop("source_images_rows")
-    found = warehouse.check("listed")
+        listed = _in_table(source, session, names, root)
+    session.create_from("listed", listed)
+    session.drop("source_images_rows")
+    found = session.check("vision/checks/listed")
     where = describe(source)
     if not found["images"]:
         raise InputError(f"{where} has no rows; give at least one image")
@@ -169,15 +169,14 @@ def _list(
             )
     if found["twice"]:
         raise InputError(
-            f"{where}: {found['twice']:,} image_ids stand there more than once, such as "
+            f"{where}: {found['twice']:,} image_ids occur more than once, such as "
             f"{shorten(found['example'])}; give every image an id of its own"
         )
     if found["taken"] and not replace:
         raise InputError(
             f"{where}: the database has other images of the same image_id, {found['taken']:,} of "
             f"them, such as {shorten(found['taken_example'])}; give these others (load the folder "
-            "above both, or a table with a column image_id), or put them in place of the old ones "
-            "with --replace"
+            "above both, or a table with a column image_id), or replace the old ones with --replace"
         )
 
 
@@ -194,7 +193,7 @@ def _is_of_files(name: str) -> bool:
         return True
     if os.path.isfile(name):  # noqa: PTH113
         return True
-    if "/" in name and ":" not in name:  # no name of a table
+    if "/" in name and ":" not in name:  # not the name of a table
         path = Path(name)
         near = [file.name for file in path.parent.iterdir()] if path.parent.is_dir() else []
         raise InputError(f"there is no file or folder {name}.{did_you_mean(path.name, near)}")
@@ -202,7 +201,7 @@ def _is_of_files(name: str) -> bool:
 
 
 def _in_files(name: str) -> Iterator[dict[str, str | None]]:
-    """Yield the files of a folder or glob, in the order of their paths, without hidden ones."""
+    """Yield the files of a folder or glob, sorted by path, without hidden ones."""
     if os.path.isdir(name):  # noqa: PTH112
         base, files = Path(name), _walk(name)
     elif glob.has_magic(name) and not os.path.exists(name):  # noqa: PTH110
@@ -235,10 +234,10 @@ def _walk(name: str) -> list[Path]:
     files, seen = [], set()
 
     def list_as_file(error: OSError) -> None:
-        files.append(Path(error.filename))  # a folder that cannot be read: a problem by itself
+        files.append(Path(error.filename))  # a folder that cannot be read is a problem of its own
 
     for place, folders, names in os.walk(name, onerror=list_as_file, followlinks=True):
-        # A link to a folder above would never end.
+        # Following a link to a folder above would never end.
         real = os.path.realpath(place)
         folders[:] = [] if real in seen else sorted(f for f in folders if not f.startswith("."))
         files += [] if real in seen else [Path(place, n) for n in names if not n.startswith(".")]
@@ -253,7 +252,7 @@ def _from_the_root(folder: Path) -> Path:
 
 def _uri(file: Path) -> str:
     name = str(file)
-    # A name that is not UTF-8 is no text.
+    # A name that is not UTF-8 is not text.
     return name if _printable(name) == name else file.as_uri()
 
 
@@ -263,14 +262,14 @@ def _printable(name: str) -> str:
 
 def _in_table(
     source: Any,
-    warehouse: Warehouse,
+    session: Session,
     names: tuple[str, str | None, str | None, str, str],
     root: str | os.PathLike[str] | None,
 ) -> Table:
     image_id, uri, bytes_, label, split = names
     known = {image_id, label, split, *((uri,) if uri else URI_COLUMNS)}
     known |= {bytes_} if bytes_ else {*BYTES_COLUMNS}
-    opened = open_source(source, "images", warehouse, Options(), Wanted(frozenset(known)))
+    opened = open_source(source, "images", session, Options(), Wanted(frozenset(known)))
     table, there = opened.table, opened.columns
     usual = {"--label": "label", "--split": "split"}
     asked = {"--uri": uri, "--bytes": bytes_, "--label": label, "--split": split}
@@ -302,7 +301,7 @@ def _in_table(
     text = ibis.null("string")
     path = text if where is None else where.cast("string").nullif("")
     if uri is None and content is not None:
-        # Where the bytes are at hand, the path says where they came from.
+        # Where there are bytes, the path only says where they came from.
         path = ibis.ifelse(content.isnull(), path, text)
     return table.select(
         image_id=ids.cast("string"),
@@ -314,7 +313,7 @@ def _in_table(
 
 
 def _bytes_of(column: Value) -> tuple[Value | None, Value | None]:
-    """Return the bytes, and the path that Hugging Face stores beside them or in their place."""
+    """Return the bytes, and the path that Hugging Face stores with them or instead of them."""
     kind, path = column.type(), None
     if kind.is_struct() and "bytes" in kind.names:
         path = column["path"] if "path" in kind.names else None

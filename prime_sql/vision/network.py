@@ -1,4 +1,4 @@
-"""A network on a device: what to install, where it runs, prepared pictures in, tensors out."""
+"""A network on a device: what to install, where to run; prepared pictures in, tensors out."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import pyarrow as pa
 
-from prime_sql.errors import InstallError, OptionError
+from prime_sql.engine.errors import InstallError, OptionError
 
 if TYPE_CHECKING:
     import torch
@@ -29,12 +29,12 @@ class Model(Protocol):
     Attributes
     ----------
     name
-        Stands in the column ``model`` (or ``tagger``) of the rows that it makes.
+        What the column ``model`` (or ``tagger``) of its rows says.
     returns
         Arrow type of one picture's result.
     pixels
-        Size of the shorter side it looks at; large JPEGs need not be decoded much beyond it.
-        None decodes every picture whole.
+        Size of the shorter side that it looks at; large JPEGs are not decoded much beyond it.
+        None decodes every picture in full.
     """
 
     name: str
@@ -54,7 +54,7 @@ def need(module: str, extra: str = "vision") -> ModuleType:
     Raises
     ------
     InstallError
-        When it is not installed; the message has the line that installs it.
+        When it is not installed; the message has the command that installs it.
     """
     if module.partition(".")[0] in ("open_clip", "timm", "torchvision", "transformers"):
         _declare_missing_operators()
@@ -71,7 +71,7 @@ def need(module: str, extra: str = "vision") -> ModuleType:
 def _declare_missing_operators() -> None:
     """Let torchvision be imported beside a CPU-only torch.
 
-    Its wheel does not find its compiled operators there and stops with "operator torchvision::nms
+    Its wheel does not find its compiled operators there and fails with "operator torchvision::nms
     does not exist". Nothing here detects boxes, so declaring the two operators is enough.
     """
     torch = need("torch")
@@ -83,7 +83,7 @@ def _declare_missing_operators() -> None:
             library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
         _libraries.append(library)  # an operator goes with its library
     except ModuleNotFoundError:
-        pass  # `need` says so, if torchvision itself is asked for
+        pass  # `need` says so if torchvision itself is wanted
 
 
 _libraries: list[Any] = []
@@ -98,12 +98,12 @@ class Place:
 
     @staticmethod
     def choose(device: str = "auto", precision: str = "auto") -> Place:
-        """Return the accelerator if there is one, in bf16 if it is a CUDA one; else the CPU.
+        """Return the accelerator if there is one, in bf16 on CUDA; else the CPU.
 
         Raises
         ------
         OptionError
-            When the device is unknown or not there, or the precision is unknown.
+            When the device is unknown or missing, or the precision is unknown.
         """
         torch = need("torch")
         cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
@@ -129,7 +129,7 @@ class Place:
 
 
 def batch_size_on(place: Place, batch_size: int | None = None) -> int:
-    """Return how many images to give a model at once: what the user says, or what is usual.
+    """Return how many images to give a model at once: the user's number, or the usual one.
 
     Raises
     ------
@@ -137,7 +137,7 @@ def batch_size_on(place: Place, batch_size: int | None = None) -> int:
         When it is less than one.
     """
     if batch_size is None:
-        # On a CPU small batches stay in its caches.
+        # On a CPU, small batches stay in its caches.
         return {"cpu": 16, "cuda": 256}.get(place.device.type, 64)
     if batch_size < 1:
         raise OptionError(f"batch_size must be at least 1, got {batch_size}")
@@ -147,8 +147,8 @@ def batch_size_on(place: Place, batch_size: int | None = None) -> int:
 class Network:
     """A torch module with its preprocessing, on a device.
 
-    Pictures travel as bytes and are scaled on the device: a quarter of the memory of floats, and
-    less work for the threads that decode.
+    Pictures travel as bytes and are scaled on the device: they take a quarter of the memory of
+    floats, and the threads that decode have less to do.
 
     Parameters
     ----------
@@ -159,7 +159,7 @@ class Network:
     place
         Device and precision.
     forward
-        Called with the images in place of the module itself.
+        Called with the images instead of the module itself.
     """
 
     def __init__(
@@ -172,7 +172,7 @@ class Network:
         torch = need("torch")
         self.place = place
         module.eval().requires_grad_(False)
-        # Convolutions are faster with the channels last, and pictures come that way.
+        # Convolutions are faster with the channels last, which is how pictures come.
         module.to(place.device, place.dtype)
         module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._forward = forward or module
@@ -211,7 +211,7 @@ class Network:
 def _split(transform: Any) -> tuple[list[Any], tuple[Any, Any] | None]:
     """Return the steps on a PIL picture, and mean and standard deviation of the last step.
 
-    Where a transform does not end in ToTensor and Normalize, it is one step as it is.
+    A transform that does not end in ToTensor and Normalize is kept as one step.
     """
     steps = getattr(transform, "transforms", None) or [transform]
     names = [type(step).__name__ for step in steps]

@@ -1,4 +1,4 @@
-"""One picture from a URI: read, recognised, decoded to RGB, or a reason why not."""
+"""One picture from a URI: read, recognised and decoded to RGB, or the reason why not."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes, urlsplit
 from urllib.request import url2pathname
 
+from prime_sql.engine.errors import first_line
 from prime_sql.vision.network import need
-from prime_sql.warehouse import first_line
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -31,7 +31,7 @@ _TURNS = {  # what makes a picture upright, by that tag
     2: "FLIP_LEFT_RIGHT", 3: "ROTATE_180", 4: "FLIP_TOP_BOTTOM", 5: "TRANSPOSE", 6: "ROTATE_270",
     7: "TRANSVERSE", 8: "ROTATE_90",
 }  # fmt: skip
-LONGEST = 100  # times as long as wide: resized for a model, a hair would fill the memory
+LONGEST = 100  # times as long as wide; resized for a model, a hair would fill the memory
 
 
 class PictureError(Exception):
@@ -105,7 +105,7 @@ def _inline(uri: str) -> bytes:
         raise PictureError("a data URI without a comma")
     if head.endswith(";base64"):
         try:
-            # White space counts for nothing there: Spark's base64() breaks lines, for one.
+            # White space has no meaning there; Spark's base64() breaks lines, for example.
             return base64.b64decode("".join(body.split()), validate=True)
         except binascii.Error as error:
             raise PictureError("a data URI that is not base64") from error
@@ -118,7 +118,7 @@ def open_picture(content: bytes) -> Image.Image:
     Raises
     ------
     PictureError
-        When it is no image, or too large to be decoded.
+        When it is not an image, or too large to be decoded.
     """
     pil = need("PIL.Image")
     pil.init()  # all formats, not only the usual ones
@@ -145,9 +145,9 @@ def _unidentified(content: bytes, known: dict[str, Any]) -> str:
 
 
 def upright_size(content: bytes) -> tuple[int, int]:
-    """Return width and height in pixels, the way up that its EXIF data say.
+    """Return width and height in pixels, turned as its EXIF data say.
 
-    The picture is decoded to its end, if small: a header says nothing about what is missing there.
+    The picture is decoded to its end, if small: its header does not say whether that is missing.
 
     Raises
     ------
@@ -157,7 +157,7 @@ def upright_size(content: bytes) -> tuple[int, int]:
     decoded = decode(content, least=1)
     picture = open_picture(content)
     if picture.format not in ("JPEG", "MPO"):
-        return decoded.size  # whole; some formats have their EXIF data behind the pixels
+        return decoded.size  # whole, as some formats have their EXIF data after the pixels
     width, height = picture.size
     return (height, width) if _orientation(picture) in (5, 6, 7, 8) else (width, height)
 
@@ -165,8 +165,8 @@ def upright_size(content: bytes) -> tuple[int, int]:
 def decode(content: bytes, least: int | None = None) -> Image.Image:
     """Return a picture in RGB, upright, on white where it is transparent.
 
-    The first frame of an animation, the first page of a TIFF. Colours are taken as they are
-    stored: a colour profile is not applied, as is usual in training. Sixteen bits a channel
+    Of an animation the first frame, of a TIFF the first page. Colours are taken as they are
+    stored: a colour profile is not applied, as is usual in training. Sixteen bits per channel
     become eight.
 
     Parameters
@@ -174,13 +174,13 @@ def decode(content: bytes, least: int | None = None) -> Image.Image:
     content
         The file.
     least
-        How many pixels the shorter side must keep. A JPEG that is much larger is decoded at
-        1/2, 1/4 or 1/8 of its size, at no less than twice this.
+        How many pixels the shorter side must keep. A much larger JPEG is decoded at 1/2, 1/4 or
+        1/8 of its size, but to at least twice this.
 
     Raises
     ------
     PictureError
-        When it is no image, damaged, or too large.
+        When it is not an image, damaged or too large.
     """
     picture = open_picture(content)
     if max(picture.size) > LONGEST * min(picture.size):
@@ -198,7 +198,7 @@ def decode(content: bytes, least: int | None = None) -> Image.Image:
             )
         picture.load()
         if picture.mode == "F" or (picture.mode == "I" and picture.format == "TIFF"):
-            raise PictureError("pixels of 32 bits a channel; save it with 8")
+            raise PictureError("pixels of 32 bits per channel; save it with 8")
         rgb: Image.Image = _on_white(_upright(picture))
         return rgb
     except PictureError:
@@ -233,14 +233,14 @@ def _on_white(picture: Any) -> Any:
     return picture if picture.mode == "RGB" else picture.convert("RGB")
 
 
-# Of half as many pixels as it refuses, of a damaged tag of a TIFF, ….
+# Pillow warns of half as many pixels as it refuses, of a damaged tag of a TIFF, ….
 _WARNINGS = ("ignore", None, Warning, re.compile(r"PIL\b"), 0)
 
 
 def _ignore_warnings() -> None:
     """Ignore what Pillow warns of: what cannot be used is listed with a reason.
 
-    For good: `warnings.catch_warnings` in several threads would leave any filters behind.
+    For good: in several threads, `warnings.catch_warnings` would leave arbitrary filters behind.
     """
     if _WARNINGS not in warnings.filters:
         warnings.filterwarnings("ignore", module=r"PIL\b")

@@ -7,12 +7,14 @@ import os
 from pathlib import Path
 from typing import Any
 
-from prime_sql import queries
-from prime_sql.vision import classifiers
+from prime_sql.engine import queries
+from prime_sql.engine.database import Destination
+from prime_sql.engine.session import OnSql
+from prime_sql.vision import loading
 from prime_sql.vision.functions import ImageFunction
 from prime_sql.vision.network import Place, batch_size_on
-from prime_sql.vision.steps import Done, OnImages, Step, fingerprint, make, run, session, settle
-from prime_sql.warehouse import Destination, OnSql
+from prime_sql.vision.settings import fingerprint, settle
+from prime_sql.vision.steps import Done, OnImages, Step, make, open_session, run
 
 
 def predict(
@@ -38,27 +40,27 @@ def predict(
 ) -> Done:
     """Classify the images of a database that a model has not classified yet.
 
-    Rows go into ``predictions(image_id, label, prediction, confidence, model)``; the label is that
-    of ``images``.
+    Rows go into ``predictions(image_id, label, prediction, confidence, model)``; the label is the
+    one in ``images``.
 
     Parameters
     ----------
     model, checkpoint, labels, image_size, mean, std, resize, trust, name
-        See `classifiers.load`.
+        See `loading.load`.
     into, table, replace, device, precision, batch_size, threads, on_sql, on_images
         As for `embed`.
 
     Raises
     ------
     InputError
-        When there are no images, or the model cannot be had.
+        When there are no images, or the model cannot be obtained.
     OptionError
-        When an option is out of range, or the model has no use for it.
+        When an option is out of range, or the model does not use it.
     """
-    with session(into, on_sql) as warehouse:
+    with open_session(into, on_sql) as session:
         place = Place.choose(device, precision)
         size = batch_size_on(place, batch_size)
-        classifier = classifiers.load(
+        classifier = loading.load(
             model,
             checkpoint=None if checkpoint is None else Path(checkpoint),
             labels=None if labels is None else Path(labels),
@@ -70,7 +72,7 @@ def predict(
             trust=trust,
             name=name,
         )
-        make(warehouse, "predictions", table)
+        make(session, "predictions", table)
         files = [Path(text) for text in (model, checkpoint, labels) if text is not None]
         settings: dict[str, Any] = {
             "model": Path(model).name,
@@ -80,13 +82,13 @@ def predict(
             "std": std,
             "resize": resize,
         }
-        settle(warehouse, "predict", table, classifier.name, settings, replace=replace)
+        settle(session, "predict", table, classifier.name, settings, replace=replace)
         function = ImageFunction.over(classifier, "predict", batch_size=size, threads=threads)
         values = {"table": table, "model": classifier.name}
-        to_do = queries.find("vision/to_do").render(
-            warehouse.dialect, model_column="model", **values
+        to_do = queries.find("vision/todo/to_do").render(
+            session.dialect, model_column="model", **values
         )
-        write = queries.find("vision/predicted").render(warehouse.dialect, **values)
+        write = queries.find("vision/write/predicted").render(session.dialect, **values)
         step = Step("predict", classifier.name, table, to_do=to_do, write=write)
-        done = run(step, function, warehouse, on_images)
+        done = run(step, function, session, on_images)
         return dataclasses.replace(done, note=f"Names of the classes: {classifier.classes_from}.")

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from prime_sql.errors import InputError, InstallError, OptionError
+from prime_sql.engine.errors import InputError, InstallError, OptionError
 from prime_sql.vision.network import TAGS, Network, Place, need
 
 if TYPE_CHECKING:
@@ -37,24 +37,24 @@ KINDS = {
         "https://huggingface.co/xinyu1205/recognize-anything-plus-model",
     ),
 }
-IMAGE_SIZES = (224, 384)  # the package has a configuration of Swin-L for these two
+IMAGE_SIZES = (224, 384)  # the package has configurations of Swin-L for these two
 EXTRA_TAG_THRESHOLD = 0.5  # what the package uses for tags that the model was not trained on
 INSTALL = "pip install git+https://github.com/xinyu1205/recognize-anything.git"
 _INSTALL_IT = f"install it: {INSTALL}"
 _BROKEN = "the package ram does not work here"
-CLIP = "git+https://github.com/openai/CLIP.git"  # the clip of PyPI is something else
+CLIP = "git+https://github.com/openai/CLIP.git"  # PyPI's clip is something else
 
 
 class RamTagger:
     """RAM or RAM++ as a `Model`: every tag above its threshold, with its score.
 
-    The package's ``generate_tag`` gives names alone, so the logits are read off the last layer
-    while it runs. Scores are their sigmoids, which is what the package thresholds.
+    The package's ``generate_tag`` returns only names, so the logits are read off the last layer
+    while it runs. Scores are their sigmoids, to which the package applies its thresholds.
 
     Parameters
     ----------
     kind
-        ``ram`` or ``ram++``; the column ``tagger`` has it.
+        ``ram`` or ``ram++``, as the column ``tagger`` says.
     model
         What ``ram.models.ram`` or ``ram_plus`` return.
     transform
@@ -64,7 +64,7 @@ class RamTagger:
     place
         Device and precision.
     threshold
-        A tag is kept above it; None keeps to the model's own threshold of each tag.
+        A tag is kept above it; None uses the model's own threshold of each tag.
     """
 
     returns = TAGS
@@ -82,7 +82,7 @@ class RamTagger:
         self.pixels: int | None = pixels
         self._model = model
         self._dtype = place.dtype
-        # Weights stay float32, since the package mixes float32 in; autocast does the rest.
+        # Weights stay float32, as the package mixes in float32; autocast does the rest.
         place = Place(place.device, need("torch").float32)
         self._network = Network(model, transform, place, self._logits)
         names = [str(tag) for tag in self._model.tag_list]
@@ -106,14 +106,14 @@ class RamTagger:
         place: Place | None = None,
         trust: bool = False,
     ) -> RamTagger:
-        """Build a tagger from a published checkpoint, or one that was fine-tuned from it.
+        """Build a tagger from a published checkpoint, or from one fine-tuned from it.
 
         Parameters
         ----------
         kind
             ``ram`` or ``ram++``.
         checkpoint
-            File of its weights, with the large Swin encoder.
+            File with its weights, for the large Swin encoder.
         image_size
             384, which the published weights were trained on, or 224, for which the package needs
             a SciPy below 1.14 to interpolate them.
@@ -121,14 +121,14 @@ class RamTagger:
             From 0 to below 1, for all tags; None for the model's own threshold of each tag, and
             0.5 for the extra ones.
         extra_tags
-            Scored besides the model's tags; what the model knows already stays as it is. CLIP's
-            mean of a tag's name in many sentences stands for the tag. RAM++ knows its own tags by
-            51 descriptions each, which a name alone does not have: it scores an extra tag as one
-            with a single description, less surely than its own.
+            Scored in addition to the model's tags; tags that the model knows stay as they are. A
+            tag is represented by CLIP's mean of its name in many sentences. RAM++ knows each of
+            its own tags by 51 descriptions, which a name alone does not have: it scores an extra
+            tag as one with a single description, less reliably than its own.
         place
-            Device and precision; the best there is when None.
+            Device and precision; the best available if None.
         trust
-            Unpickle whatever the checkpoint holds, which may run code, rather than weights alone.
+            Unpickle whatever the checkpoint holds, not only weights; this may run code.
 
         Raises
         ------
@@ -137,7 +137,7 @@ class RamTagger:
         InputError
             When the checkpoint is missing, holds more than weights, or does not fit.
         InstallError
-            When the package, or something it needs, is absent or too new for it.
+            When the package, or something that it needs, is missing or too new for it.
         """
         if kind not in KINDS:
             raise OptionError(f"kind must be ram or ram++, got {kind!r}")
@@ -154,7 +154,7 @@ class RamTagger:
             raise InputError(f"there is no checkpoint {checkpoint}; get {published} from {where}")
         build = getattr(_module("ram.models"), builder, None)
         if build is None:
-            raise InstallError(f"the package ram that is installed has no {kind}; {_INSTALL_IT}")
+            raise InstallError(f"the installed package ram has no {kind}; {_INSTALL_IT}")
         get_transform = _module("ram.transform").get_transform
         with _quietly(), _unpickling(trust):
             try:
@@ -166,7 +166,7 @@ class RamTagger:
                 raise InstallError(f"{_BROKEN}: {_first(error)}") from error
             except (LookupError, TypeError, RuntimeError, EOFError) as error:
                 raise _unfit(checkpoint, kind, f": {_first(error)}") from error
-        # The package loads what has the right name and says nothing of the rest.
+        # The package loads what has the right name, and does not mention the rest.
         if not model.label_embed.any():
             raise _unfit(checkpoint, kind, ", it has no label_embed")
         known_tags = set(model.tag_list.tolist())
@@ -210,16 +210,16 @@ class RamTagger:
 def _add(model: Any, tags: list[str]) -> None:
     """Add tags to the model's list.
 
-    A tag is scored for itself: the decoder's layers attend to the picture, never from tag to tag.
+    Each tag is scored by itself: the decoder's layers attend to the picture, not to other tags.
     """
     torch = need("torch")
     embed = _module("ram.utils").build_openset_label_embedding
     with _quietly():
         try:
             added = embed(tags)[0].detach().float().cpu()
-        except RuntimeError as error:  # a tag that is too long for CLIP, for one
+        except RuntimeError as error:  # a tag that is too long for CLIP, for example
             raise OptionError(f"extra_tags cannot be embedded: {_first(error)}") from error
-    # RAM++ weighs a tag's descriptions by a softmax; equal ones come out as the one.
+    # RAM++ weighs a tag's descriptions by a softmax; equal ones amount to a single one.
     descriptions = len(model.label_embed) // model.num_class
     added = added.repeat_interleave(descriptions, dim=0)
     labels = torch.cat([model.label_embed.detach(), added])
@@ -234,7 +234,7 @@ def _add(model: Any, tags: list[str]) -> None:
 
 def _module(name: str) -> ModuleType:
     """Import a module of the package ram."""
-    need("torchvision")  # before the package does: beside a CPU-only torch it needs help
+    need("torchvision")  # before the package does: with a CPU-only torch it needs help
     try:
         with _quietly():
             return importlib.import_module(name)
@@ -243,7 +243,7 @@ def _module(name: str) -> ModuleType:
             raise InstallError(f"RAM needs the package ram; {_INSTALL_IT}") from error
         if isinstance(error, ModuleNotFoundError) and error.name:
             if error.name.startswith("ram."):
-                message = f"the package ram that is installed is another one; {_INSTALL_IT}"
+                message = f"the installed package ram is a different one; {_INSTALL_IT}"
             else:
                 missing = CLIP if error.name == "clip" else error.name
                 message = f"the package ram needs {error.name}; install it: pip install {missing}"
@@ -265,9 +265,9 @@ def _quietly() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _unpickling(trust: bool) -> Iterator[None]:
-    """Decide for the package's ``torch.load``, which says nothing, what it may unpickle.
+    """Decide what the package's ``torch.load``, which does not say, may unpickle.
 
-    Before torch 2.6 that means anything and since then weights alone; this is torch's own switch.
+    Before torch 2.6 that means anything, since then only weights; this is torch's own switch.
     """
     safe, unsafe = "TORCH_FORCE_WEIGHTS_ONLY_LOAD", "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"
     before = {name: os.environ.pop(name, None) for name in (safe, unsafe)}

@@ -1,7 +1,7 @@
-"""A model by what it takes to load it, so that every process can have its own.
+"""What it takes to load a model, so that every process can have its own.
 
-A loaded model cannot travel to the workers of a cluster. Its specification does: each worker
-process loads the model once, with the threads of the cores that it was given.
+A loaded model cannot travel to the workers of a cluster, but its specification can: each worker
+process loads the model once, with a thread for each core that it was given.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from prime_sql.errors import OptionError, did_you_mean
-from prime_sql.vision import classifiers
-from prime_sql.vision.clip import Clip
-from prime_sql.vision.embed import check_template, weights
+from prime_sql.engine.errors import OptionError, did_you_mean
+from prime_sql.vision import loading
+from prime_sql.vision.clip import Clip, weights
 from prime_sql.vision.functions import ImageFunction
 from prime_sql.vision.network import TAGS, Model, Place, batch_size_on, need
 from prime_sql.vision.ram import KINDS, RamTagger
-from prime_sql.vision.steps import fingerprint
+from prime_sql.vision.settings import fingerprint
+from prime_sql.vision.texts import check_template
 from prime_sql.vision.zero_shot import ZeroShotTagger, chosen
 
 if TYPE_CHECKING:
     from PIL import Image
 
-MODELS_IN_MEMORY = 4  # of one process; the one that was not used for longest goes first
+MODELS_IN_MEMORY = 4  # of one process; the least recently used goes first
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Specification:
         Raises
         ------
         PrimeSqlError
-            When it cannot be had, as the step in DuckDB says it.
+            When it cannot be obtained, with the message of the step in DuckDB.
         """
         given = dict(self.options)
         place = Place.choose(given.pop("device", "auto"), given.pop("precision", "auto"))
@@ -104,15 +104,15 @@ def specify(step: str, model: str, /, **options: Any) -> Specification:
         ``ram++`` with `checkpoint`.
     options
         device, precision, batch_size and threads, as for `embed`. For ``embed``: pretrained and
-        name. For ``predict``: those of the model, see `classifiers.load`. For ``tag``: those of
+        name. For ``predict``: those of the model, see `loading.load`. For ``tag``: those of
         `RamTagger.load`; or with a CLIP model pretrained, vocabulary (a list of tags), template,
-        threshold and top_k. Its scores are cosine similarities: one image has no mean to compare
-        with, as `tag_clip` does.
+        threshold and top_k. Its scores are cosine similarities: a single image has no mean to
+        compare with, as `tag_clip` does.
 
     Returns
     -------
     Specification
-        Small, and the same wherever it is: paths in it mean those of the process that loads it.
+        Small, and the same everywhere: its paths are those of the process that loads it.
 
     Raises
     ------
@@ -136,8 +136,8 @@ def specify(step: str, model: str, /, **options: Any) -> Specification:
     if step == "tag" and model not in KINDS:
         if not options.get("vocabulary"):
             raise OptionError(
-                f"tag with {model!r} needs a vocabulary, a list of tags; a tagger that brings its "
-                f"own is {' or '.join(KINDS)}"
+                f"tag with {model!r} needs a vocabulary, a list of tags; taggers that bring their "
+                f"own are {' and '.join(KINDS)}"
             )
         check_template(options.get("template", _TEMPLATE))
     return Specification(
@@ -206,7 +206,7 @@ def _tagger(
 _LOADERS: dict[str, Callable[..., Model]] = {
     "embed": _embedder,
     "tag": _tagger,
-    "predict": classifiers.load,
+    "predict": loading.load,
 }
 _ABOUT_BATCHES = ("batch_size", "threads")
 _OF_EVERY_STEP = ("device", "precision", *_ABOUT_BATCHES)
@@ -251,7 +251,7 @@ def in_this_process(specification: Specification) -> ImageFunction:
     """Return the function of a model that this process has loaded, or loads now."""
     cores = _cores_of_the_task()
     if cores is not None:
-        # Several workers share a machine: each taking all cores for itself, all would be slower.
+        # Several workers share a machine; if each took all cores, all would be slower.
         need("torch").set_num_threads(cores)
     batches = specification.batches
     batches["threads"] = batches["threads"] or cores

@@ -1,13 +1,11 @@
 """A step over images: what is not done yet, chunk by chunk, each committed as it ends.
 
-One statement a chunk applies the model's Arrow function (an Ibis UDF); the next one writes what
-it returned, in one transaction. A killed step loses one chunk and goes on where it stood.
+For each chunk, one statement applies the model's Arrow function (an Ibis UDF), and a transaction
+writes what it returned. A killed step loses one chunk, and continues from there when run again.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -21,15 +19,16 @@ import ibis
 import pyarrow as pa
 from ibis.expr.types import Table
 
-from prime_sql import queries
-from prime_sql.errors import InputError, OptionError, PrimeSqlError, WarehouseError
+from prime_sql.engine import queries
+from prime_sql.engine.database import Database, Destination
+from prime_sql.engine.errors import InputError, PrimeSqlError, WarehouseError, first_line
+from prime_sql.engine.session import OnSql, Session
 from prime_sql.vision.functions import ImageFunction, udf
-from prime_sql.warehouse import Database, Destination, OnSql, Warehouse, first_line
 
-CHUNK = 512  # images a commit
-_LISTENS = 0.5  # seconds: where a system does not wake a thread that waits, how soon it hears
+CHUNK = 512  # images per commit
+_LISTENS = 0.5  # seconds until a waiting thread hears an interrupt if the system does not wake it
 
-# The tables of each step: the script that makes them, and the columns that it must have.
+# The tables of the steps, by the script that creates each, and the columns that each must have.
 TABLES = {
     "images": ("image_id", "uri", "width", "height", "split", "label", "sha256"),
     "embeddings": ("image_id", "model", "embedding"),
@@ -51,7 +50,7 @@ class ImageProgress:
     step
         images, embed, tag or predict.
     done, total
-        Images behind, images in all that this run has to do.
+        Images done so far, and all images that this run has to do.
     seconds
         Since the step began.
     """
@@ -97,13 +96,13 @@ class Done:
 
 
 @contextmanager
-def session(
+def open_session(
     into: Destination, on_sql: OnSql | None = None, *, has_images: bool = True
-) -> Iterator[Warehouse]:
+) -> Iterator[Session]:
     """Open a database for steps over images, with the tables of images in it.
 
-    A file that does not exist yet is made with these tables, empty; steps then commit into it. It
-    goes again where the first step stops before it has written anything.
+    A file that does not exist yet is created with these tables, empty; steps then commit into it.
+    It is removed again if the first step stops before it has written anything.
 
     Parameters
     ----------
@@ -117,7 +116,8 @@ def session(
     Raises
     ------
     InputError
-        When they must and have not, or `into` is memory that nobody could read afterwards.
+        When they have not been, though they must, or when `into` is in memory, where nobody could
+        read it afterwards.
     WarehouseError
         When the database cannot be opened or written.
     """
@@ -129,22 +129,19 @@ def session(
     new = database.path if database.is_new else None
     try:
         _prepare(database, on_sql, has_images=has_images)
-        warehouse = Warehouse(database.publish(), on_sql)
-        try:
-            if has_images and not warehouse.execute("images", "from images limit 1"):
-                if warehouse.execute("images", "from image_problems limit 1"):
+        with Session(database.publish(), on_sql) as session:
+            if has_images and not session.execute("images", "from images limit 1"):
+                if session.execute("images", "from image_problems limit 1"):
                     raise InputError("no image could be read; the table image_problems says why")
                 raise InputError(f"the database holds no images; {_LOAD_IMAGES}")
             try:
-                yield warehouse
+                yield session
                 new = None
             finally:
                 if new is not None and any(
-                    warehouse.execute("tables", f"from {table} limit 1") for table in _FIRST
+                    session.execute("tables", f"from {table} limit 1") for table in _FIRST
                 ):
                     new = None
-        finally:
-            warehouse.close()
     finally:
         database.discard()
         if new is not None:
@@ -152,31 +149,28 @@ def session(
 
 
 def _prepare(database: Database, on_sql: OnSql | None, *, has_images: bool) -> None:
-    warehouse = Warehouse(database.backend, on_sql)
-    try:
-        if warehouse.read_only:
+    with Session(database.backend, on_sql) as session:
+        if session.read_only:
             raise WarehouseError(
                 "the connection is for reading only; open the database for writing as well"
             )
-        if has_images and not columns(warehouse, "images"):
+        if has_images and not columns(session, "images"):
             raise InputError(f"the database holds no images; {_LOAD_IMAGES}")
-        make(warehouse, "images")
-        with warehouse.transaction():
-            warehouse.script("tables", queries.find("vision/settings").render(warehouse.dialect))
-    finally:
-        warehouse.close()
+        make(session, "images")
+        with session.transaction():
+            session.script("tables", queries.find("vision/tables/settings").render(session.dialect))
 
 
-def make(warehouse: Warehouse, kind: str, table: str | None = None, **values: Any) -> None:
-    """Make the table of a step if it is not there.
+def make(session: Session, kind: str, table: str | None = None, **values: Any) -> None:
+    """Create the table of a step if it does not exist.
 
     Raises
     ------
     InputError
-        When there is a table of this name that has other columns.
+        When there is a table of this name with other columns.
     """
     name = table or kind
-    existing = columns(warehouse, name)
+    existing = columns(session, name)
     wrong = [f"without the column {c!r}" for c in TABLES[kind] if existing and c not in existing]
     key = TABLES[kind][0]
     if not wrong and existing and existing[key] != "VARCHAR":
@@ -186,88 +180,15 @@ def make(warehouse: Warehouse, kind: str, table: str | None = None, **values: An
         raise InputError(f"the database has a table {name} of its own, {wrong[0]}; {change}")
     if kind != "images":
         values["table"] = name
-    with warehouse.transaction():
-        sql = queries.find(f"vision/{kind}").render(warehouse.dialect, **values)
-        warehouse.script("tables", sql)
+    with session.transaction():
+        sql = queries.find(f"vision/tables/{kind}").render(session.dialect, **values)
+        session.script("tables", sql)
 
 
-def settle(
-    warehouse: Warehouse,
-    step: str,
-    table: str,
-    model: str,
-    settings: dict[str, Any],
-    *,
-    replace: bool = False,
-    write: str | None = None,
-) -> None:
-    """Note the settings of a model, so that results of two settings are never mixed in a table.
-
-    Parameters
-    ----------
-    warehouse, step, table, model
-        Where its results go, under which name.
-    settings
-        What they depend on.
-    replace
-        Remove what the model has done so far.
-    write
-        A script that writes its new results, in the same transaction.
-
-    Raises
-    ------
-    OptionError
-        When there are results of other settings, and they are not to be replaced.
-    """
-    written = json.dumps(settings, sort_keys=True, default=str)
-    done, column = ("tagged_images", "tagger") if step == "tag" else (table, "model")
-    results = f"from {queries.identifier(done)} where {column} = {queries.literal(model)} limit 1"
-    place = f"table_name = {queries.literal(table)} and model = {queries.literal(model)}"
-    known = warehouse.execute("settings", f"select settings from model_settings where {place}")
-    others = known and known[0][0] != written and not replace
-    if others and warehouse.execute("settings", results):
-        before = json.loads(known[0][0])
-        changed = [k for k in {**before, **settings} if before.get(k) != json.loads(written).get(k)]
-        raise OptionError(
-            f"{table} holds results of {model} with other settings ({', '.join(sorted(changed))}); "
-            f"`prime-sql {step} --replace` makes them anew, --name keeps both"
-        )
-    with warehouse.transaction():
-        if replace:
-            forget(warehouse, step, table, model)
-        warehouse.execute("settings", f"delete from model_settings where {place}")
-        row = ", ".join(queries.literal(value) for value in (step, table, model, written))
-        warehouse.execute("settings", f"insert into model_settings values ({row})")
-        if write is not None:
-            warehouse.script(step, write)
-
-
-def forget(warehouse: Warehouse, step: str, table: str, model: str) -> None:
-    """Remove what a model has done so far; part of the caller's transaction."""
-    column = "tagger" if step == "tag" else "model"
-    for name in [table, "tagged_images"] if step == "tag" else [table]:
-        warehouse.execute(
-            step,
-            f"delete from {queries.identifier(name)} where {column} = {queries.literal(model)}",
-        )
-
-
-def fingerprint(*paths: Path | None) -> str:
-    """Return a SHA-256 of files, and of all files in folders; hidden ones are left out."""
-    digest = hashlib.sha256()
-    for path in paths:
-        inside = path is not None and path.is_dir()
-        for file in sorted(path.rglob("*")) if path and inside else [path] if path else []:
-            if file.is_file() and not file.name.startswith("."):
-                with file.open("rb") as opened:
-                    digest.update(hashlib.file_digest(opened, "sha256").digest())
-    return digest.hexdigest()
-
-
-def columns(warehouse: Warehouse, table: str) -> dict[str, str]:
-    """Return a table's columns and their types; none where there is no such table."""
+def columns(session: Session, table: str) -> dict[str, str]:
+    """Return a table's columns and their types; empty if there is no such table."""
     return dict(
-        warehouse.execute(
+        session.execute(
             "tables",
             "select column_name, data_type from duckdb_columns() "
             "where database_name = current_database() and schema_name = current_schema() "
@@ -304,7 +225,7 @@ class Step:
 def run(
     step: Step,
     function: ImageFunction,
-    warehouse: Warehouse,
+    session: Session,
     on_images: OnImages | None = None,
     chunk: int = CHUNK,
 ) -> Done:
@@ -313,12 +234,12 @@ def run(
     Raises
     ------
     PrimeSqlError
-        When the model cannot go on. What was committed stays.
+        When the model cannot continue. What was committed stays.
     """
     start = time.perf_counter()
-    total = warehouse.create("to_do", step.to_do)
+    total = session.create("to_do", step.to_do)
     # Problems may be gone by now: a file is back, a disk is mounted.
-    warehouse.script("problems", _render(warehouse, "try_again", step=step.name, model=step.model))
+    session.script("problems", _render(session, "todo/try_again", step=step.name, model=step.model))
     apply = udf(function, function.name, ["string"], function.returns)
     problems = 0
 
@@ -327,12 +248,12 @@ def run(
             on_images(ImageProgress(step.name, done, total, time.perf_counter() - start))
 
     def uris(first: int) -> Table:
-        """Make the chunk from a place on, the session's relation of that name."""
+        """Create the chunk that starts at a place, as a relation of the session."""
         sql = _render(
-            warehouse, "chunk", listed=step.name == "images", first=first, last=first + chunk - 1
+            session, "todo/chunk", listed=step.name == "images", first=first, last=first + chunk - 1
         )
-        warehouse.create(f"chunk_{first}", sql)
-        return warehouse.backend.table(f"chunk_{first}")
+        session.create(f"chunk_{first}", sql)
+        return session.backend.table(f"chunk_{first}")
 
     show(0)
     rows = uris(1)
@@ -343,16 +264,14 @@ def run(
             function.follow(
                 [
                     uri
-                    for (uri,) in warehouse.execute(
-                        "chunk", f"select uri from chunk_{first + chunk}"
-                    )
+                    for (uri,) in session.execute("chunk", f"select uri from chunk_{first + chunk}")
                 ]
             )
             function.on_batch = lambda images, first=first: show(first - 1 + images)
             outputs = rows.select(rows.image_id, rows.uri, output=apply(rows.uri))
-            _apply(step, function, outputs, warehouse, engine)
-            problems += _write(step, function, warehouse)
-            warehouse.drop(f"chunk_{first}", "outputs", "problems")
+            _apply(step, function, outputs, session, engine)
+            problems += _write(step, function, session)
+            session.drop(f"chunk_{first}", "outputs", "problems")
             rows = following
             show(min(first + chunk - 1, total))
     finally:
@@ -372,15 +291,15 @@ def _apply(
     step: Step,
     function: ImageFunction,
     outputs: Table,
-    warehouse: Warehouse,
+    session: Session,
     engine: ThreadPoolExecutor,
 ) -> None:
-    """Run the one statement over the function, and raise what was raised in it as it was.
+    """Run the statement that calls the function, and raise unchanged what the function raised.
 
-    It runs in a thread of its own, and this one waits in Python, which hears an interrupt at once:
-    DuckDB 2 may hear it only when the statement has ended.
+    It runs in a thread of its own while this one waits in Python, which hears an interrupt at
+    once; DuckDB 2 may hear it only when the statement has ended.
     """
-    made = engine.submit(warehouse.create_from, "outputs", outputs)
+    made = engine.submit(session.create_from, "outputs", outputs)
     try:
         while not wait((made,), timeout=_LISTENS).done:
             pass
@@ -388,7 +307,7 @@ def _apply(
     except Exception:
         if function.failure is None:
             raise
-        failure = function.failure  # the engine's own message holds a traceback
+        failure = function.failure  # the engine's own message contains a traceback
         if isinstance(failure, PrimeSqlError) or not isinstance(failure, Exception):
             raise failure from failure.__cause__
         raise PrimeSqlError(
@@ -397,21 +316,21 @@ def _apply(
         ) from failure
 
 
-def _write(step: Step, function: ImageFunction, warehouse: Warehouse) -> int:
+def _write(step: Step, function: ImageFunction, session: Session) -> int:
     """Commit what the function returned for a chunk; return how many images had problems."""
     reasons = pa.table(
         [list(function.problems), list(function.problems.values())], schema=_PROBLEMS
     )
     function.problems.clear()
-    warehouse.create_from("problems", ibis.memtable(reasons))
-    with warehouse.transaction():
-        warehouse.script(step.name, step.write)
-        warehouse.script(
-            "problems", _render(warehouse, "problems", step=step.name, model=step.model)
+    session.create_from("problems", ibis.memtable(reasons))
+    with session.transaction():
+        session.script(step.name, step.write)
+        session.script(
+            "problems", _render(session, "write/problems", step=step.name, model=step.model)
         )
     count = "select count(*) from outputs where output is null"
-    return int(warehouse.execute("problems", count)[0][0])
+    return int(session.execute("problems", count)[0][0])
 
 
-def _render(warehouse: Warehouse, name: str, **values: Any) -> str:
-    return queries.find(f"vision/{name}").render(warehouse.dialect, **values)
+def _render(session: Session, name: str, **values: Any) -> str:
+    return queries.find(f"vision/{name}").render(session.dialect, **values)

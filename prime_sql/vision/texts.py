@@ -9,22 +9,23 @@ from typing import Any
 import ibis
 import pyarrow as pa
 
-from prime_sql.errors import InputError, did_you_mean
-from prime_sql.options import Options
-from prime_sql.sources import Wanted, describe, open_source
-from prime_sql.warehouse import Warehouse
+from prime_sql.engine.errors import InputError, OptionError, did_you_mean
+from prime_sql.engine.open_source import open_source
+from prime_sql.engine.options import Options
+from prime_sql.engine.session import Session
+from prime_sql.engine.sources import Wanted, describe
 
 TEXT_FILES = (".txt", ".text", ".lst")
 COLUMNS = ("text", "tag", "name")
 
 
-def load_texts(source: Any, column: str | None, name: str, warehouse: Warehouse) -> int:
+def load_texts(source: Any, column: str | None, name: str, session: Session) -> int:
     """Make the session's relation `name` (text): every different text once, sorted.
 
     Parameters
     ----------
     source
-        A text file with one text a line, a list of texts, or a table in any form that
+        A text file with one text per line, a list of texts, or a table in any form that
         `prime_sql.search` takes.
     column
         The table's column, of texts or lists of texts; ``text``, ``tag`` or ``name`` if left out.
@@ -32,7 +33,7 @@ def load_texts(source: Any, column: str | None, name: str, warehouse: Warehouse)
     Returns
     -------
     int
-        How many there are.
+        The number of texts.
 
     Raises
     ------
@@ -44,7 +45,7 @@ def load_texts(source: Any, column: str | None, name: str, warehouse: Warehouse)
     elif isinstance(source, (str, os.PathLike)) and str(source).lower().endswith(TEXT_FILES):
         lines = _lines(Path(source), name)
     else:
-        opened = open_source(source, name, warehouse, Options(), _wanted(column))
+        opened = open_source(source, name, session, Options(), _wanted(column))
         found = next((c for c in ([column] if column else COLUMNS) if c in opened.columns), None)
         if found is None:
             missing = column or COLUMNS[0]
@@ -60,8 +61,8 @@ def load_texts(source: Any, column: str | None, name: str, warehouse: Warehouse)
         table = ibis.memtable(pa.table({"text": pa.array(lines, pa.string())}))
     text = table.text.strip()
     table = table.select(text=text).filter(text != "").distinct().order_by("text")
-    warehouse.create_from(name, table)
-    count = int(warehouse.execute(name, f"select count(*) from temp.{name}")[0][0])
+    session.create_from(name, table)
+    count = int(session.execute(name, f"select count(*) from temp.{name}")[0][0])
     if not count:
         raise InputError(f"{name} ({describe(source)}) holds no text")
     return count
@@ -78,3 +79,17 @@ def _lines(path: Path, name: str) -> list[str]:
         raise InputError(f"{name}: there is no file {path}") from error
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{name}: cannot read {path} as UTF-8 text: {error}") from error
+
+
+def check_template(template: str) -> None:
+    """Refuse a prompt that has no place for the text.
+
+    Raises
+    ------
+    OptionError
+        When ``{}`` does not occur in it exactly once.
+    """
+    if template.count("{}") != 1:
+        raise OptionError(
+            f'template must hold {{}} once, as in "a photo of {{}}", got {template!r}'
+        )

@@ -1,4 +1,4 @@
-"""Zero-shot tags: an image carries a tag whose text lies close to it in a CLIP model's space."""
+"""Zero-shot tags: an image carries a tag whose text is close to it in a CLIP model's space."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from functools import reduce
 import numpy as np
 import pyarrow as pa
 
-from prime_sql.errors import OptionError
+from prime_sql.engine.errors import OptionError
 from prime_sql.vision.network import TAGS
 
 CALIBRATIONS = ("class", "all", "none")
-FEWEST = 10  # images of a class from which its own mean and deviation are taken
+FEWEST = 10  # images for which a class gets a mean and deviation of its own
 CELLS = 4_000_000  # similarities in memory at once; a vocabulary may hold 100,000 tags
 
 
@@ -33,7 +33,7 @@ class Sums:
     Attributes
     ----------
     label
-        None where it is of no account.
+        None where it does not matter.
     images
         How many.
     of_similarities
@@ -52,9 +52,9 @@ class Sums:
 class ZeroShotTagger:
     """Scores a vocabulary on embeddings of images.
 
-    A cosine similarity says little by itself: some texts lie close to every image, and all names of
-    a class lie close to all its images. So the score is how many standard deviations the
-    similarity is above the tag's mean, over the images of the same class or over all images.
+    A cosine similarity says little by itself: some texts are close to every image, and all names
+    for a class are close to all its images. So the score is the number of standard deviations by
+    which the similarity exceeds the tag's mean, over the images of the class or over all images.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ class ZeroShotTagger:
     texts
         Their embeddings: unit vectors, float32 of shape (tags, dimensions).
     threshold
-        Least score of a tag; none if None.
+        Lowest score of a tag; no limit if None.
     top_k
         Most tags of an image; no limit if None.
     calibrate
@@ -87,7 +87,7 @@ class ZeroShotTagger:
     ) -> None:
         check_options(threshold, top_k, calibrate)
         self._vocabulary = pa.array(list(vocabulary), pa.string())
-        # In single precision the last digits of a product depend on its place in the batch: equal
+        # In single precision, the last digits of a product depend on its place in the batch: equal
         # texts would not tie, and a tag at the threshold would come and go.
         self._texts = texts.astype(np.float64)
         self._threshold, self._top_k, self._calibrate = threshold, top_k, calibrate
@@ -99,7 +99,7 @@ class ZeroShotTagger:
         self.fit_sums(sums for batch in batches for sums in self.sums(*batch))
 
     def sums(self, embeddings: np.ndarray, labels: Sequence[str | None]) -> Iterator[Sums]:
-        """Yield what `fit_sums` wants to know of a part of the images, for each of its labels."""
+        """Yield what `fit_sums` needs to know of a part of the images, for each of its labels."""
         if self._calibrate == "none":
             return
         for part in self._slices(len(labels)):
@@ -122,7 +122,7 @@ class ZeroShotTagger:
         self._classes = {
             name: _scale(sums.images, sums.of_similarities)
             for name, sums in by_label.items()
-            # A few images say little about a class, and no label is none.
+            # A few images say little about a class, and a missing label is not a class.
             if sums.images >= FEWEST and name is not None
         }
 
@@ -168,7 +168,7 @@ class ZeroShotTagger:
         if self._threshold is not None:
             keep = scores >= self._threshold
         if self._top_k is not None and self._top_k < scores.shape[1]:
-            # Ties go to the tag that stands first in the vocabulary. A full sort takes far longer.
+            # Ties go to the tag that comes first in the vocabulary. A full sort takes far longer.
             least = np.partition(scores, -self._top_k, axis=1)[:, [-self._top_k]]
             above, tied = scores > least, scores == least
             left = self._top_k - above.sum(axis=1, keepdims=True)
@@ -187,7 +187,7 @@ class ZeroShotTagger:
 def chosen(
     threshold: float | None, top_k: int | None, calibrate: str
 ) -> tuple[float | None, int | None]:
-    """Return threshold and top_k, checked, with what stands for them where neither is given.
+    """Return threshold and top_k, checked, with defaults if neither is given.
 
     Raises
     ------

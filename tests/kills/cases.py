@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import prime_sql as ps
-import prime_sql.append
+import prime_sql.discovery.append
+import prime_sql.discovery.search
 import prime_sql.job
-import prime_sql.prune
+import prime_sql.questions.prune
+import prime_sql.questions.validation  # all that a process needs is imported before it starts
 import prime_sql.report
-import prime_sql.search
-import prime_sql.validate  # all that a process needs is imported before it starts
 from tests.kills.world import OPTIONS, Run, World
 
 OTHER_DROP = 0.4

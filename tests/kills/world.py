@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 from polars.testing import assert_frame_equal
 
-from prime_sql.schema import TABLES
+from prime_sql.engine.schema import names
 from tests import oracle
 
 OPTIONS: dict[str, Any] = {"max_tags": 2, "min_images": 40, "min_drop": 0.3, "job": "nightly"}
@@ -265,7 +265,7 @@ def check_state(db: Path, state: tuple[Run, ...], world: World, *, clean: bool =
         for (run_id, _), run in zip(found, state, strict=True):
             check_run(con, run_id, run, world)
         if clean:
-            for name in TABLES:
+            for name in names():
                 of_no_run = con.execute(
                     f"select count(*) from prime.{name} where run_id not in (from prime.runs "
                     "select run_id)"

@@ -33,7 +33,7 @@ class Night:
         return {**os.environ, "PATH": path, "PRIME_JOB": str(self.folder / "nightly.toml")}
 
     def here(self, text):
-        """The text of an example with this folder in the place of /srv/failures."""
+        """The text of an example with this folder instead of /srv/failures."""
         assert "/srv/failures" in text
         return text.replace("/srv/failures", str(self.folder))
 

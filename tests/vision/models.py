@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from prime_sql import queries
+from prime_sql.engine import queries
 from prime_sql.vision.functions import ImageFunction
-from prime_sql.vision.steps import CHUNK, Done, Step, make, run, session, settle
+from prime_sql.vision.settings import settle
+from prime_sql.vision.steps import CHUNK, Done, Step, make, open_session, run
 
 
 class MeanColour:
@@ -54,12 +55,25 @@ def embed_mean(
     **options: Any,
 ) -> Done:
     """The step ``embed`` with this model."""
-    with session(into, on_sql) as warehouse:
+    with open_session(into, on_sql) as warehouse:
         make(warehouse, "embeddings", table, dimensions=3)
         settle(warehouse, "embed", table, model.name, settings or {}, replace=replace)
         values = {"table": table, "model": model.name}
-        to_do = queries.find("vision/to_do").render("duckdb", model_column="model", **values)
-        write = queries.find("vision/embedded").render("duckdb", **values)
+        to_do = queries.find("vision/todo/to_do").render("duckdb", model_column="model", **values)
+        write = queries.find("vision/write/embedded").render("duckdb", **values)
         step = Step("embed", model.name, table, to_do=to_do, write=write)
         function = function or ImageFunction.over(model, "mean_colour", **options)
         return run(step, function, warehouse, on_images, chunk)
+
+
+class Failing(MeanColour):
+    """Raises at an image, counted from 1."""
+
+    def __init__(self, at: int, error: BaseException | None = None) -> None:
+        super().__init__()
+        self.at, self.error = at, error or ValueError("no idea\nwhat this is")
+
+    def run(self, batch: Any) -> pa.Array:
+        if self.seen + len(batch) >= self.at:
+            raise self.error
+        return super().run(batch)

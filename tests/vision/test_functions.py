@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from prime_sql.errors import OptionError, PrimeSqlError
+from prime_sql.engine.errors import OptionError, PrimeSqlError
 from prime_sql.vision import load_images, register
 from prime_sql.vision.functions import ImageFunction, udf
 from prime_sql.vision.pictures import decode, read

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from prime_sql.errors import InputError, InstallError, OptionError
+from prime_sql.engine.errors import InputError, InstallError, OptionError
 from prime_sql.vision.network import Place, need
 
 torch = pytest.importorskip("torch")
@@ -355,7 +355,7 @@ def test_the_package_is_absent(checkpoint, monkeypatch):
 @pytest.mark.parametrize(
     ("models", "message"),
     [
-        (None, r"that is installed is another one; install it: pip install git\+https"),
+        (None, r"installed package ram is a different one; install it: pip install git\+https"),
         ("import fairscale_", "the package ram needs fairscale_; install it: pip install fairsc"),
         ("from json import chunk", "does not work here: cannot import name 'chunk'.*transformers"),
         ("def ram(**_): raise OSError('no tokenizer')", "does not work here: no tokenizer"),

@@ -12,8 +12,8 @@ import pyarrow as pa
 import pytest
 
 from prime_sql import vision
-from prime_sql.errors import InstallError, OptionError
-from prime_sql.vision import spark as on_spark
+from prime_sql.engine.errors import InstallError, OptionError
+from prime_sql.vision import spark_functions as on_spark
 from prime_sql.vision import specify
 from prime_sql.vision.functions import ImageFunction
 from prime_sql.vision.specification import in_this_process
@@ -31,7 +31,7 @@ WORDS = ["red", "green", "blue", "a lake"]
         ("predict", "x", {"vocabulary": ["a"]}, "predict has no option 'vocabulary'"),
         ("predict", "x", {"batch_size": 0}, "batch_size must be at least 1, got 0"),
         ("predict", "x", {"threads": -1}, "threads must be at least 1, got -1"),
-        ("tag", "ViT-B-32", {}, "needs a vocabulary, a list of tags; .* is ram or ram"),
+        ("tag", "ViT-B-32", {}, "needs a vocabulary, a list of tags; .* are ram and ram"),
         ("tag", "x", {"vocabulary": ["a"], "template": "a photo"}, "template must hold {} once"),
     ],
 )

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prime_sql.errors import OptionError
+from prime_sql.engine.errors import OptionError
 from prime_sql.vision import zero_shot
 from prime_sql.vision.network import TAGS
 from prime_sql.vision.zero_shot import FEWEST, ZeroShotTagger
@@ -244,7 +244,7 @@ def test_a_tag_that_is_equally_close_to_all_images_stands_at_zero(calibrate):
     for row in apply(made, images, ["cat"] * 30, 2):
         assert dict(row)["word 0"] == 0
         assert abs(dict(row)["word 1"]) > 1e-3 or dict(row)["word 1"] == pytest.approx(0, abs=1e-6)
-    # And so it is no tag of any.
+    # And so it is not a tag of any.
     above = tagger([[1, 0], [0, 1]], 0.5, None, calibrate)
     above.fit([(np.array(images, np.float32), ["cat"] * 30)])
     assert {name for row in apply(above, images, ["cat"] * 30, 2) for name, _ in row} == {"word 1"}

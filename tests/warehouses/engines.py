@@ -24,7 +24,7 @@ import ibis
 import polars as pl
 import sqlglot
 
-from prime_sql import queries
+from prime_sql.engine import queries
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Commands over a warehouse: a URL in the place of a database file, on PostgreSQL."""
+"""Commands over a warehouse: a URL instead of a database file, on PostgreSQL."""
 
 import json
 
@@ -6,8 +6,8 @@ import polars as pl
 import pytest
 
 import prime_sql as ps
-from tests import data
-from tests.test_cli import fail, succeed
+from tests import tables as data
+from tests.cli.command import fail, succeed
 
 TABLES = ("classes", "failure_modes", "failure_mode_tags", "tag_sets", "outcomes", "tagged", "runs")
 OPTIONS = [f"--{name.replace('_', '-')}={value}" for name, value in data.OPTIONS.items()]

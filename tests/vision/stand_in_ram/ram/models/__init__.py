@@ -1,7 +1,7 @@
 """RAM and RAM++ in small: the attributes, methods and shapes of the real ones, random weights.
 
 Real ones have a Swin encoder, a BERT of two layers that lost its self-attention, 768 where
-`HIDDEN` stands, 4,585 tags and, for RAM++, 51 descriptions of each.
+`HIDDEN` is, 4,585 tags and, for RAM++, 51 descriptions of each.
 """
 
 import os

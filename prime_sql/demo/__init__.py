@@ -1,0 +1,1 @@
+"""The emoji example: its tables, and how they are made from pictures."""

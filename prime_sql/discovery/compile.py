@@ -1,0 +1,310 @@
+"""The whole search as one SQL statement, for an engine where no Python runs.
+
+The statement is made of the files of ``queries/discovery/``, in their order, each one a common
+table expression; sqlglot carries it to the dialects of other engines.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import sqlglot
+import sqlglot.expressions as sge
+
+from prime_sql.discovery.conditions import has_subquery, parse_condition
+from prime_sql.engine import queries
+from prime_sql.engine.defaults import DIALECTS
+from prime_sql.engine.dialects import ADVICE, CLEAR, KEEP, SETTINGS, flat, renamed, translated
+from prime_sql.engine.errors import OptionError, did_you_mean, shorten
+from prime_sql.engine.options import LARGEST_MAX_TAGS, Options, grouping
+from prime_sql.engine.version import __version__
+
+# No vocabulary has this many tags: absent ones are numbered from here on.
+_LAST_TAG = 1_000_000_000
+
+_CONDITIONS = ("error", "where")
+
+# What a search does and one SELECT cannot, or does not need.
+_NOT_HERE = {
+    "wide": "a wide table has other columns everywhere; unpivot it in a view first",
+    "max_q": "q-values need every eligible tag set counted; use prime-sql search",
+    "split": "write the part into where",
+}
+
+
+# No user's table has a name that begins like this.
+_PREFIX = "prime_sql_"
+
+
+def compile(
+    predictions: str, tags: str, *, dialect: str = "duckdb", script: bool = False, **options: Any
+) -> str:
+    """Return one SELECT that finds the failure modes of two tables, without Python.
+
+    It returns the rows of ``failure_modes`` of a search with the same options, the same `mode_id`
+    included, most excess errors first.
+
+    Parameters
+    ----------
+    predictions, tags
+        The tables, as one would name them in SQL (``marts.predictions``). Also, for DuckDB, a
+        Parquet, CSV or JSON file; and for dbt, text in double braces, which is kept as it is
+        (``{{ ref('predictions') }}``).
+    dialect
+        The engine that will run it, one of `DIALECTS`.
+    script
+        Return several statements that keep the answer of every step in a temporary table, and end
+        with the SELECT. Engines that know how large a table is, or that would work out a common
+        table expression again wherever it is read, are far faster with it.
+    **options
+        Those of `search` that say what a failure mode, a class, an error and the columns are.
+        Conditions are written in `dialect`. A column's name is quoted where upper and lower case
+        are mixed, or where it is not a plain name.
+
+    Raises
+    ------
+    OptionError
+        When an option is out of range or needs more than one SELECT, or a table has no such name.
+
+    Notes
+    -----
+    What `search` refuses or warns of is for the user to test where no Python runs: every image
+    is once in its class, and `image_id`, `label` and `prediction` are never null. Scores
+    beyond the largest double (infinity) are left out.
+    """
+    if dialect not in DIALECTS:
+        raise OptionError(
+            f"there is no dialect {dialect!r}.{did_you_mean(str(dialect), DIALECTS)} "
+            f"Known: {', '.join(DIALECTS)}."
+        )
+    chosen = Options.of(**options)
+    for name, why in _NOT_HERE.items():
+        if getattr(chosen, name) not in (None, False):
+            raise OptionError(f"compile does not take {name}: {why}")
+    if chosen.method != "exhaustive":
+        raise OptionError("compile writes the exhaustive search; leave method out")
+
+    tables = {"predictions": _table(predictions, dialect), "tags": _table(tags, dialect)}
+    taken = {table.name.lower() for table in tables.values()}
+    sources = {
+        role: f"verbatim_{role}" if table.is_verbatim else table.sql
+        for role, table in tables.items()
+    }
+    steps = [
+        (part, translated(sql, dialect))
+        for name, whole in _steps(chosen, sources, dialect)
+        for part, sql in ([(name, whole)] if script else flat(name, whole, dialect))
+    ]
+    # Some engines would take a table of the user's for the step of that name, or the other way
+    # round; and a script must not hide or replace any.
+    names = {name: f"{_PREFIX}{name}" for name, _ in steps if script or name in taken}
+    parts = [
+        # The first two read the user's tables; those that follow read one another.
+        (names.get(name, name), sql if place < 2 else renamed(sql, names, dialect))
+        for place, (name, sql) in enumerate(steps)
+    ]
+    final = renamed(
+        translated(queries.find("discovery/compile/answer").render(), dialect), names, dialect
+    )
+    if script:
+        statements = [
+            statement.replace("NAME", name).replace("SQL", sql)
+            for name, sql in parts
+            for statement in KEEP[dialect]
+        ]
+        statements.append(final)
+        if dialect in CLEAR:
+            statements += [f"drop table {name}" for name, _ in parts]
+        if dialect in SETTINGS:
+            before, after = SETTINGS[dialect]
+            statements = [before, *statements, after]
+        statement = ";\n\n".join(statements) + ";\n"
+    else:
+        ctes = ",\n\n".join(f"{name} as (\n{_indented(sql)}\n)" for name, sql in parts)
+        statement = f"with {ctes}\n\n{final}\n"
+    for name in _CONDITIONS:
+        # As the user wrote it, in the dialect of the engine; its last line may be a comment.
+        statement = statement.replace(f"verbatim_{name}", f"(\n{getattr(chosen, name)}\n)")
+    for role, table in tables.items():
+        if table.is_verbatim:
+            statement = statement.replace(sources[role], table.sql)
+    return f"{_header(chosen, predictions, tags, dialect, script=script)}\n{statement}"
+
+
+def _header(options: Options, predictions: str, tags: str, dialect: str, *, script: bool) -> str:
+    """Say what the statement answers and what it takes for granted, as comments."""
+
+    def comment(text: str) -> str:
+        # A line break in a name, or dbt's braces, would end the comment or run in it.
+        return re.sub(r"\s+|[{}]+", " ", text).strip()
+
+    changed = [
+        f"{name} {value!r}"
+        for name in Options.__dataclass_fields__
+        if (value := getattr(options, name)) != getattr(Options, name)
+    ]
+    lines = [
+        f"Failure modes: the smallest tag sets on which accuracy drops sharply. {dialect}.",
+        f"Made by prime-sql {__version__} compile from {predictions} and {tags}.",
+        f"Options: {', '.join(changed) or 'as they are by default'}.",
+        "Takes for granted: every image is once in its class; image_id, label and prediction",
+        "are never null.",
+    ]
+    if not script and dialect in ADVICE:
+        lines.append(ADVICE[dialect])
+    return "\n".join(f"-- {comment(line)}" for line in lines)
+
+
+# The steps ----------------------------------------------------------------------------------------
+
+
+def _steps(options: Options, tables: dict[str, str], dialect: str) -> Iterator[tuple[str, str]]:
+    """Yield the name and the SQL of every step, in DuckDB's dialect."""
+
+    def step(query: str, name: str = "", /, **values: Any) -> tuple[str, str]:
+        found = queries.find(query)
+        return name or found.name, found.render(**values)
+
+    conditions = {
+        name: parse_condition(name, getattr(options, name), dialect) for name in _CONDITIONS
+    }
+    if has_subquery(conditions):
+        raise OptionError(
+            "compile cannot know which columns a subquery reads: leave it out of error and where, "
+            "and name a view that has it as the table"
+        )
+    standard = {"image_id": options.image_id, "label": options.label}
+    standard["prediction"] = options.prediction
+    grouped = [
+        next((name for name, column in standard.items() if column == each), each)
+        for each in options.group_by
+    ]
+    needed = {"image_id"} if options.error is not None else set(standard)
+    needed |= {name for name in grouped if name in standard}
+    mentioned = {
+        part.name.lower(): part.sql("duckdb")
+        for condition in conditions.values()
+        if condition is not None
+        for column in condition.find_all(sge.Column)
+        for part in column.parts[:1]
+    }
+    needed |= {name for name in standard if name in mentioned}
+    columns = [(name, _column(standard[name])) for name in standard if name in needed]
+    classes = []
+    for number, name in enumerate(grouped, start=1):
+        if name not in standard:
+            columns.append((f"class_{number}", _column(name)))
+            name = f"class_{number}"
+        classes.append(name)
+    known = {name for name, _ in columns}
+    columns += [(quoted, quoted) for name, quoted in mentioned.items() if name not in known]
+    yield step("discovery/compile/source_predictions", table=tables["predictions"], columns=columns)
+    yield step(
+        "discovery/compile/source_tags",
+        "tags",
+        table=tables["tags"],
+        image_id=_column(options.image_id),
+        tag=_column(options.tag),
+        score=_column(options.score),
+        min_score=options.min_score,
+    )
+    yield step(
+        "discovery/predictions",
+        group_by=classes,
+        has_label="label" in needed,
+        has_prediction="prediction" in needed,
+        **{
+            name: None if condition is None else f"verbatim_{name}"
+            for name, condition in conditions.items()
+        },
+    )
+    yield step("discovery/classes", min_images=options.min_images, min_drop=options.min_drop)
+    absent = {"max_absent": options.max_absent, "last_tag": _LAST_TAG}
+    for name in ("outcomes", "images", "vocabulary", "image_tags", "class_tags"):
+        yield step(f"discovery/{name}")
+    yield step("discovery/tagged", min_tag_images=options.tag_images, **absent)
+    for size in range(1, options.max_tags + 1):
+        yield step("discovery/candidates", f"candidates_{size}", size=size, **absent)
+        yield step("discovery/members", f"members_{size}", size=size)
+        yield step("discovery/counts", f"counts_{size}", size=size)
+    yield step("discovery/tag_names", **absent)
+    yield step("discovery/tag_sets", sizes=range(1, options.max_tags + 1), largest=LARGEST_MAX_TAGS)
+    # A mode has the mode_id of a search, which quotes no columns.
+    unquoted = dataclasses.replace(
+        options,
+        label=_bare(options.label),
+        prediction=_bare(options.prediction),
+        group_by=tuple(map(_bare, options.group_by)),
+    )
+    yield step(
+        "discovery/failure_modes",
+        min_images=options.min_images,
+        min_drop=options.min_drop,
+        necessity=[options.necessity_of(size) for size in range(1, LARGEST_MAX_TAGS + 1)],
+        grouping=grouping(unquoted),
+        largest=LARGEST_MAX_TAGS,
+    )
+
+
+# Names of the user's ------------------------------------------------------------------------------
+
+_FILES = (".parquet", ".csv", ".csv.gz", ".tsv", ".json", ".jsonl", ".ndjson")
+_PLAIN = re.compile(r"[a-z_][a-z0-9_]*|[A-Z_][A-Z0-9_]*")
+
+
+@dataclass(frozen=True)
+class _Table:
+    """A table of the user's: as SQL, its bare name, whether the text is not SQL that we read."""
+
+    sql: str
+    name: str
+    is_verbatim: bool = False
+
+
+def _table(text: str, dialect: str) -> _Table:
+    # dbt's names are those of its models, as a rule.
+    braces = re.fullmatch(r"\{\{.*?(\w*)['\"]?\s*\)?\s*\}\}", text.strip(), flags=re.DOTALL)
+    if braces:
+        return _Table(text.strip(), braces[1], is_verbatim=True)
+    if text.lower().endswith(_FILES):
+        if dialect != "duckdb":
+            raise OptionError(f"{dialect} reads no file {shorten(text)}; name a table")
+        return _Table(queries.literal(text), "")
+    try:
+        table = sqlglot.parse_one(text, into=sge.Table, read=dialect)
+    except sqlglot.errors.SqlglotError:
+        table = None
+    if (
+        not isinstance(table, sge.Table)
+        or not all(isinstance(part, sge.Identifier) for part in table.parts)
+        or table.alias
+        # Snowflake alone lets the schema of a database be left out.
+        or (table.args.get("db") == "" and dialect != "snowflake")
+    ):
+        raise OptionError(
+            f"{shorten(text)} is not the name of a table, as in marts.predictions; a part that is "
+            "no plain name is quoted as the engine does"
+        )
+    return _Table(table.sql("duckdb"), table.name)
+
+
+def _bare(name: str) -> str:
+    """Take off the quotes in which a user may write a column, to have it quoted."""
+    return name[1:-1] if len(name) > 1 and name[0] == name[-1] == '"' else name
+
+
+def _column(name: str) -> str:
+    """Quote a column where it is not a plain name: engines differ in how they fold those."""
+    if name != _bare(name):
+        name = _bare(name)
+    elif _PLAIN.fullmatch(name):
+        return name
+    return queries.identifier(name)
+
+
+def _indented(sql: str) -> str:
+    return "\n".join(f"    {line}" if line else "" for line in sql.splitlines())

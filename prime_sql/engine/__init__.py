@@ -1,0 +1,1 @@
+"""The one seam to an engine: SQL files, sessions, databases, sources, options and errors."""

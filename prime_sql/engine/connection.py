@@ -1,0 +1,93 @@
+"""What is asked of an open connection, and who may use it at a time."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any, cast
+from weakref import WeakValueDictionary
+
+import duckdb
+from ibis.backends import BaseBackend
+from ibis.backends.duckdb import Backend
+from ibis.expr.types import Table
+
+from prime_sql.engine.errors import WarehouseError
+
+# One for each database that somebody in this process writes to, or is making.
+_writers: WeakValueDictionary[str, threading.RLock] = WeakValueDictionary()
+_writers_guard = threading.Lock()
+
+
+def writer(place: str) -> threading.RLock:
+    """Return the lock of those who write to a database of this process."""
+    with _writers_guard:
+        return _writers.setdefault(place, threading.RLock())
+
+
+def in_turn(backend: BaseBackend) -> threading.RLock:
+    """Return the lock of a connection, which answers one thread at a time."""
+    # Kept on the connection, so that it goes with it; `setdefault` of a dict is atomic.
+    lock = vars(backend).setdefault("_prime_sql_in_turn", threading.RLock())
+    return cast("threading.RLock", lock)
+
+
+def file_of(backend: Backend) -> str | None:
+    """Return the file of a database, or None if it is in memory."""
+    stored = "select path from duckdb_databases() where database_name = current_database()"
+    ((file,),) = backend.raw_sql(stored).fetchall()
+    return None if file is None else str(file)
+
+
+def raw(connection: duckdb.DuckDBPyConnection | Backend) -> duckdb.DuckDBPyConnection:
+    """Return the connection of DuckDB itself."""
+    return connection.con if isinstance(connection, Backend) else connection
+
+
+def rows_of(backend: Backend, query: str) -> list[dict[str, Any]]:
+    """Return the rows of a query by column name.
+
+    Not through Ibis: looking up the columns takes it a tenth of the time of a small search.
+    """
+    with in_turn(backend):
+        cursor = backend.raw_sql(query)
+        columns = [column[0] for column in cursor.description]
+        return [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
+
+
+def go_to(backend: Backend, schema: str) -> None:
+    """Make a schema (a quoted name) if need be, and have the connection in it from now on."""
+    with in_turn(backend):
+        backend.raw_sql(f"create schema if not exists {schema}")
+        backend.raw_sql(f"use {schema}")
+
+
+def catalog_of(backend: BaseBackend) -> str:
+    """Return the name of the database that a connection is in."""
+    with in_turn(backend):
+        return str(cast(Any, backend).current_catalog)
+
+
+def stored_table(backend: BaseBackend, name: str) -> Table:
+    """Return a table of schema ``prime``."""
+    with in_turn(backend):
+        return cast(Any, backend).table(name, database=(catalog_of(backend), "prime"))
+
+
+def tables_of(backend: Backend) -> set[str]:
+    """Return the tables and views of schema ``prime``."""
+    # Ibis could list them, but takes several times as long, and needs memory of its own.
+    names = (
+        "select table_name from information_schema.tables "
+        "where table_catalog = current_database() and table_schema = 'prime'"
+    )
+    return {name for (name,) in backend.raw_sql(names).fetchall()}
+
+
+def is_made(backend: Backend) -> bool:
+    """Return whether the database has the tables of results."""
+    known = tables_of(backend)
+    if "runs" in known and "failure_mode_members" not in known:
+        raise WarehouseError(
+            "schema prime was made by an earlier version of prime_sql; name another database"
+        )
+    return "runs" in known

@@ -1,0 +1,145 @@
+"""How the SQL of ``queries/`` is carried to other engines: their dialects, and what they lack.
+
+It is written in DuckDB's dialect, within what most engines have; sqlglot translates it, and what
+sqlglot leaves as it is is mended here.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+
+import ibis.backends.sql.dialects  # noqa: F401  # teaches sqlglot DataFusion's
+import sqlglot
+import sqlglot.expressions as sge
+from sqlglot.tokens import TokenType
+
+# How a script keeps the answer of a step for others: in a temporary table where there is such.
+# PostgreSQL plans joins well only of tables whose sizes it knows; Redshift gathers them by itself.
+# Spark, Databricks and Trino have no temporary ones: where a table of that name is there already,
+# the script ends.
+# (Spark caches temporary views, but plans each again through all those that it is made from:
+# minutes for two tags.)
+KEEP = {
+    "duckdb": ("create or replace temporary table NAME as\nSQL",),
+    "postgres": (
+        "drop table if exists pg_temp.NAME",
+        "create temporary table NAME as\nSQL",
+        "analyze NAME",
+    ),
+    "spark": ("create table NAME using parquet as\nSQL",),
+    "databricks": ("create table NAME as\nSQL",),
+    "snowflake": ("create or replace temporary table NAME as\nSQL",),
+    "bigquery": ("create or replace temp table NAME as\nSQL",),
+    "trino": ("create table NAME as\nSQL",),
+    "redshift": ("create temporary table NAME as\nSQL",),
+    "clickhouse": ("create or replace temporary table NAME as\nSQL",),
+    "datafusion": ("create or replace table NAME as\nSQL",),  # in memory, as all of its own
+}
+# PostgreSQL takes sets that share most of their tags for far fewer than they are, and then compares
+# each row with each. No table of ours has an index, which alone would make that fast.
+SETTINGS = {"postgres": ("set enable_nestloop = off", "reset enable_nestloop")}
+# What the user of the one SELECT must know. Trino evaluates each step wherever it is read: it
+# reads 36 tables for one tag, 238 for two, each of them a stage at least.
+ADVICE = {
+    "postgres": "Beyond two tags, set enable_nestloop = off first, or take the script.",
+    "trino": "Beyond one tag, take the script: Trino's query.max-stage-count is 150.",
+}
+# There a script that runs again in the session finds its tables gone.
+CLEAR = ("spark", "databricks", "trino", "redshift")
+
+_OURS = re.compile(r"image_id|label|prediction|class_\d+")
+_TEXTS = ("image_id", "class_name", "tag", "tags")
+
+
+def renamed(sql: str, names: dict[str, str], dialect: str) -> str:
+    """Give the steps that this one reads other names."""
+    tokens = sqlglot.tokenize(sql, read=dialect)
+    for before, token in reversed(list(itertools.pairwise(tokens))):
+        if before.token_type in (TokenType.FROM, TokenType.JOIN) and token.text in names:
+            sql = f"{sql[: token.start]}{names[token.text]}{sql[token.end + 1 :]}"
+    return sql
+
+
+def flat(name: str, sql: str, dialect: str) -> list[tuple[str, str]]:
+    """Part a step from those that it begins with: Redshift has no `with` inside of another.
+
+    DuckDB's stay together, as the file has them.
+    """
+    if dialect == "duckdb":
+        return [(name, sql)]
+    tree = sqlglot.parse_one(sql, read="duckdb")
+    assert isinstance(tree, sge.Query)
+    inner = [(cte.alias, cte.this.sql("duckdb", pretty=True)) for cte in tree.ctes]
+    for begun in list(tree.find_all(sge.With)):
+        begun.pop()
+    return [*inner, (name, tree.sql("duckdb", pretty=True))] if inner else [(name, sql)]
+
+
+def translated(sql: str, dialect: str) -> str:
+    """Carry a step from DuckDB's dialect, in which it is written, to another one.
+
+    What sqlglot leaves as it is, though the engine has it otherwise, is mended here; a folded name
+    of ours must not be quoted, since not every engine folds it to lower case.
+    """
+    if dialect == "duckdb":
+        return sql
+    tree = sqlglot.parse_one(sql, read="duckdb")
+    for name in tree.find_all(sge.Identifier):
+        if name.args.get("quoted") and _OURS.fullmatch(name.name):
+            name.set("quoted", False)
+    if dialect == "postgres":
+        # Tags are sorted, and so named and numbered, by their characters and not by a language.
+        for ordered in tree.find_all(sge.Ordered):
+            if ordered.this.name in _TEXTS:
+                collation = sge.Identifier(this="C", quoted=True)
+                ordered.set("this", sge.Collate(this=ordered.this.copy(), expression=collation))
+    if dialect == "bigquery":
+        # Its windows know no "nulls last"; nothing that is sorted is ever null.
+        for ordered in tree.find_all(sge.Ordered):
+            ordered.set("nulls_first", not ordered.args.get("desc"))
+    if dialect == "trino":
+        for hashed in reversed(list(tree.find_all(sge.MD5))):  # the innermost first
+            binary = sge.Anonymous(this="TO_UTF8", expressions=[hashed.this.copy()])
+            for function in ("MD5", "TO_HEX", "LOWER"):
+                binary = sge.Anonymous(this=function, expressions=[binary])
+            hashed.replace(binary)
+    text = str(tree.sql(dialect, pretty=True, unsupported_level=sqlglot.ErrorLevel.RAISE))
+    if dialect == "clickhouse" and any(join.side == "LEFT" for join in tree.find_all(sge.Join)):
+        # Else what no row is joined to is 0 or an empty text, where its column is never null.
+        text += "\nSETTINGS join_use_nulls = 1"
+    return text
+
+
+def view(statement: str, schema: str, dialect: str) -> str:
+    """Carry over a statement that makes a view, whose tables get the schema that it names.
+
+    Views cannot be made "if not exists" everywhere: whoever runs it has looked.
+    """
+    made = sqlglot.parse_one(statement, read="duckdb")
+    made.set("exists", False)
+    inner = {cte.alias for cte in made.find_all(sge.CTE)}
+    for table in made.find_all(sge.Table):
+        if not table.db and table.name not in inner:
+            table.set("db", sge.to_identifier(schema, quoted=True))
+    return translated(made.sql("duckdb"), dialect)
+
+
+def comment(statement: str, dialect: str, *, on_view: bool = False) -> str | None:
+    """Carry over a comment on a table, a view or a column; None where the engine has none of it."""
+    said = sqlglot.parse_one(statement, read="duckdb")
+    assert isinstance(said, sge.Comment)
+    on, kind = said.this, str(said.args["kind"]).lower()
+    if dialect == "postgres":
+        return str(said.sql(dialect))
+    if on_view or dialect not in ("spark", "databricks", "clickhouse"):
+        return None
+    text = said.expression.sql(dialect)
+    if kind == "column":
+        table, column = sge.Table(this=on.args["table"], db=on.args["db"]), on.this.sql(dialect)
+        if dialect == "clickhouse":
+            return f"alter table {table.sql(dialect)} comment column {column} {text}"
+        return f"alter table {table.sql(dialect)} alter column {column} comment {text}"
+    if dialect == "clickhouse":
+        return f"alter table {on.sql(dialect)} modify comment {text}"
+    return f"comment on table {on.sql(dialect)} is {text}"

@@ -1,0 +1,85 @@
+"""The one family of errors: each message says what is wrong, where, and what to do."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+import warnings
+from collections.abc import Iterable
+from typing import Any
+
+# Modules of the package, and those that lead from one of its functions into another.
+_INSIDE = ("prime_sql", "contextlib")
+
+
+class PrimeSqlError(Exception):
+    """Base of every error that prime_sql raises on purpose."""
+
+
+class InputWarning(UserWarning):
+    """Something in the input is odd, but the work can go on; counted in the message."""
+
+
+class OptionError(PrimeSqlError, ValueError):
+    """An option is out of range, misspelt or contradicts another one."""
+
+
+class InputError(PrimeSqlError, ValueError):
+    """An input table is missing, unreadable or breaks the definition of its columns."""
+
+
+class QueryError(PrimeSqlError, ValueError):
+    """A named question does not exist, or its parameters do not fit."""
+
+
+class StoredCountsError(PrimeSqlError, ValueError):
+    """The stored tag sets of a run do not hold the answer to the thresholds asked for."""
+
+
+class WarehouseError(PrimeSqlError, RuntimeError):
+    """The database cannot be opened, or it refused a statement."""
+
+
+class LimitError(WarehouseError):
+    """Memory or the disk for temporary files is not enough for the work."""
+
+
+class InstallError(PrimeSqlError, ImportError):
+    """A package of an extra is not installed."""
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return `` did you mean 'x'?`` for the closest known word, or an empty string."""
+    by_lower = {name.lower(): name for name in known}
+    close = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)
+    return f" Did you mean {by_lower[close[0]]!r}?" if close else ""
+
+
+def shorten(value: object, limit: int = 80) -> str:
+    """Return ``repr(value)`` cut to `limit` characters, for use as an example in a message."""
+    text = repr(value)
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an engine's message."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def shorten_list(names: Any, most: int = 12) -> str:
+    """Return up to `most` names, and how many more there are."""
+    names = [name if len(name) <= 60 else f"{name[:59]}…" for name in names]
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def warn(message: str) -> None:
+    """Warn of what is odd about the input, at the line of the user's that called the package."""
+    level, frame = 2, sys._getframe(1)
+    while frame.f_back is not None and _is_inside(frame.f_globals.get("__name__", "")):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, InputWarning, stacklevel=level)
+
+
+def _is_inside(module: str) -> bool:
+    return module.partition(".")[0] in _INSIDE

@@ -1,0 +1,127 @@
+"""A source becomes a table of the session, whatever it is."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+import ibis
+import ibis.expr.datatypes as dt
+import polars as pl
+import pyarrow as pa
+from ibis.expr.types import Table
+
+from prime_sql.engine.errors import (
+    InputError,
+    PrimeSqlError,
+)
+from prime_sql.engine.named_sources import open_named
+from prime_sql.engine.options import Options
+from prime_sql.engine.remote import RemoteSession
+from prime_sql.engine.session import Session
+from prime_sql.engine.sources import FORMS, PARQUET, Source, Wanted, describe, why
+
+
+def open_source(
+    source: Any, role: str, session: Session, options: Options, wanted: Wanted
+) -> Source:
+    """Return the source as a table of the session; only tags in Parquet stay outside it.
+
+    Raises
+    ------
+    InputError
+        When the source is of no known form, is missing or cannot be read.
+    """
+    try:
+        if isinstance(session, RemoteSession):
+            return _open_there(source, role, session, wanted)
+        if isinstance(source, (str, os.PathLike)):
+            name = str(os.fspath(source))
+            opened = open_named(name, role, session, options, wanted)
+            if role == "tags" and name.lower().endswith(PARQUET):
+                return opened  # read where it lies: it may be large, and each step reads it once
+        else:
+            opened = _open_object(source, role, wanted)
+        # Text is parsed once, not at every step; a self-join of a native table is several times
+        # faster; and a view's own tables could share a name with a step of the search.
+        return Source(session.create_from(f"source_{role}_rows", opened.table), opened.columns)
+    except PrimeSqlError:
+        raise
+    except Exception as error:  # whatever the user's engine, frame or file says
+        hint = "; give every column one type" if isinstance(error, pa.ArrowTypeError) else ""
+        raise InputError(f"cannot read {role} ({describe(source)}): {why(error)}{hint}") from error
+
+
+def _open_there(source: Any, role: str, session: RemoteSession, wanted: Wanted) -> Source:
+    """Return a table of the engine, which is read where it lies."""
+    if isinstance(source, str):
+        table = session.find(source, role)
+    elif isinstance(source, Table) and source.get_backend() is session.backend:
+        table = source
+    else:
+        raise InputError(
+            f"{role} is {describe(source)}; a search in a warehouse reads its tables: load this "
+            "one into it, and give the table's name"
+        )
+    return Source(table.select(wanted.among(table.columns)), list(table.columns))
+
+
+def _is_a(kind: str, source: Any) -> bool:
+    """Whether it is of a class of a package that takes long to import.
+
+    Nobody has an object of it without having imported it.
+    """
+    module, name = kind.rsplit(".", 1)
+    return module in sys.modules and isinstance(source, getattr(sys.modules[module], name))
+
+
+def _open_object(source: Any, role: str, wanted: Wanted) -> Source:
+    if isinstance(source, Table):
+        columns = list(source.columns)
+        # Whatever engine it lives in, it travels as Arrow.
+        source = source.select(wanted.among(columns)).to_pyarrow()
+    elif isinstance(source, pl.LazyFrame):
+        columns = source.collect_schema().names()
+        source = source.select(wanted.among(columns)).collect()
+    elif _is_a("pandas.DataFrame", source):
+        # Frames are often indexed by the image.
+        index = [name for name in source.index.names if name is not None]
+        source = source.reset_index([name for name in index if name not in source.columns])
+        columns = list(source.columns)
+        source = source[wanted.among(columns)]
+    elif _is_a("pyarrow.dataset.Dataset", source):
+        columns = source.schema.names
+        source = source.to_table(wanted.among(columns))
+    else:
+        if not isinstance(source, pl.DataFrame | pa.Table | pa.RecordBatch):
+            series = isinstance(source, pl.Series) or _is_a("pandas.Series", source)
+            if series or not hasattr(source, "__arrow_c_stream__"):
+                raise InputError(f"{role} is {describe(source)}; give {FORMS}")
+            source = pa.table(source)  # a stream of record batches, a DuckDB relation, …
+        columns = source.columns if isinstance(source, pl.DataFrame) else source.schema.names
+        source = source.select(wanted.among(columns))
+    for name in wanted.among(columns):
+        if not isinstance(name, str):
+            raise InputError(
+                f"{role} has a column called {name!r}, a {type(name).__name__}; "
+                "column names must be text: rename it"
+            )
+    table = ibis.memtable(source)
+    # What has no value has no type either; DuckDB wants one.
+    nothing = dt.boolean if wanted.names is None else dt.string
+    typed = {name: _typed(kind, nothing) for name, kind in table.schema().items()}
+    untyped = {name: kind for name, kind in typed.items() if kind != table.schema()[name]}
+    return Source(table.cast(untyped) if untyped else table, [str(name) for name in columns])
+
+
+def _typed(kind: dt.DataType, nothing: dt.DataType = dt.string) -> dt.DataType:
+    """Return a type with another one instead of null, at any depth; text inside of others."""
+    if kind.is_null():
+        return nothing
+    if kind.is_array():
+        return dt.Array(_typed(kind.value_type), nullable=kind.nullable)
+    if kind.is_struct():
+        fields = {name: _typed(field) for name, field in kind.fields.items()}
+        return dt.Struct(fields, nullable=kind.nullable)
+    return kind

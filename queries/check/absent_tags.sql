@@ -1,8 +1,0 @@
--- Is a tag named like the absence of another one?
--- reads: vocabulary
--- returns: one row: tags, tag (the first one that has such a namesake)
-select
-    count(*) as tags,
-    min(v.tag) as tag
-from vocabulary as v
-inner join vocabulary as namesake on namesake.tag = 'not ' || v.tag

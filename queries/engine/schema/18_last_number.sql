@@ -1,0 +1,11 @@
+-- Which is the largest number of a run in any table, also of a run that was never completed?
+-- parameter schema: the quoted schema of the results
+-- parameter tables: the tables that hold rows of runs
+-- returns: one row: run_id, 0 where there is none
+select coalesce(max(n.run_id), 0) as run_id
+from (
+{% for table in tables %}
+    select max(run_id) as run_id from {{ schema }}.{{ table }}
+    {{ "" if loop.last else "union all" }}
+{% endfor %}
+) as n

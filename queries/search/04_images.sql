@@ -1,8 +1,0 @@
--- Which images are there? One image may stand in several classes.
--- reads: outcomes
--- returns: image_key, image_id
-select
-    cast(row_number() over (order by image_id) as integer) as image_key,
-    image_id
-from outcomes
-group by image_id
