@@ -1,1 +1,1 @@
-"""What is asked of a stored run: chance, unseen data, what matters, what changed, what to do."""
+"""What to ask a stored run: chance, unseen data, what matters, what changed, what to do."""

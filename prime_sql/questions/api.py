@@ -75,16 +75,16 @@ def search(
         One row per image and tag (image_id, tag[, score]), in the same forms; a list column of
         tags, or with `wide` a boolean or 0/1 column per tag.
     into
-        Where the results go, into its schema ``prime``: a DuckDB file (made if need be; runs are
+        Where the results go, into schema ``prime``: a DuckDB file (created if need be; runs are
         appended), an Ibis DuckDB connection, or None for memory. Or a warehouse, by its URL or an
         Ibis connection to PostgreSQL, Spark, ClickHouse or DataFusion: then `predictions` and
         `tags` are tables there, and images are counted there.
     schema
-        The schema of a warehouse that the results go into, made if need be.
+        The schema of a warehouse that the results go into, created if need be.
     max_tags, min_images, min_drop, necessity, min_tag_images, max_absent, max_q
         The definition of a failure mode; see `Options`. Accuracies and drops are fractions.
     method, width
-        Whether all failure modes are searched for, or those that a greedy search comes across.
+        Whether to search for all failure modes, or only those that a greedy search comes across.
     group_by, error, where
         What the class is, when a prediction is wrong, and which predictions count.
     split, find, check
@@ -96,16 +96,16 @@ def search(
         Name of the job that makes the run, kept in ``runs``: runs of one job and the same options
         are compared with each other, wherever their tables came from; see `Run.previous`.
     append
-        Add the tables to the latest run of the same job and options in `into`: a new run, the same
-        as a search of everything, but counted from what is new where that suffices. See
-        `Run.append`.
+        Add the tables to the latest run of the same job and options in `into`. This makes a new
+        run, the same as a search of everything, but counts only what is new where that suffices.
+        See `Run.append`.
     remove
-        With `append`, a table whose `image_id` column names images that are no longer to count.
+        With `append`, a table whose `image_id` column names images that no longer count.
     memory_limit
         Approximate memory limit of the process: ``500MB``, ``2GiB`` or ``75%`` of the memory of the
-        machine. The database keeps to it while it is open; a connection of yours, in the search.
+        machine. It applies to the database while it is open, to your own connection in the search.
     temp_dir
-        A folder for what does not fit; beside the database if left out.
+        A folder for what does not fit in memory; beside the database if left out.
     wait
         Seconds to wait for a DuckDB file `into` that another process has open.
     on_sql
@@ -192,16 +192,16 @@ def open_run(
     """Open a stored run: the latest one, or number `run_id`.
 
     The database is a DuckDB file or connection; or a warehouse, by URL or connection, whose
-    results are in `schema`. A file that another process has open is waited for, `wait` seconds.
+    results are in `schema`. If another process has the file open, it is waited for `wait` seconds.
 
-    What a job that failed left unpublished is opened by its number only.
+    A run that a failed job left unpublished can only be opened by its number.
 
     Raises
     ------
     WarehouseError
         When the database does not exist, is locked, or is not a DuckDB file.
     QueryError
-        When it holds no such run.
+        When it has no such run.
     """
     opened = open_database(database, schema=schema, read_only=read_only, wait=wait)
     try:
@@ -219,9 +219,9 @@ def sql(
     schema: str = SCHEMA,
     wait: float = NO_WAIT,
 ) -> pl.DataFrame:
-    """Answer an SQL query over a database; see `Run.sql` and, for the rest, `open_run`.
+    """Answer an SQL query over a database; see `Run.sql` and, for the other parameters, `open_run`.
 
-    Where the database holds no run yet, or none that was published, the query is over its other
+    If the database has no run yet, or none that was published, the query is over its other
     tables.
 
     Raises
@@ -229,7 +229,7 @@ def sql(
     WarehouseError
         When the database cannot be opened.
     QueryError
-        When it holds no such run, or the engine refuses the query.
+        When it has no such run, or the engine refuses the query.
     """
     opened = open_database(database, schema=schema, read_only=True, wait=wait)
     try:

@@ -21,11 +21,11 @@ def query(run: StoredRun, name: str, /, **parameters: Any) -> Relation:
     Parameters
     ----------
     name
-        The name of the question, that of its file without number and ending: ``near_misses``.
+        The question: the name of its file without number and ending, such as ``near_misses``.
     **parameters
         Those that the file's header declares. Thresholds default to those of the run. A
-        `table` is the name of a table in the database or a file; where it is left out, it is
-        the one table with the column asked for.
+        `table` is the name of a table in the database or a file; if left out, it is the one
+        table with the column asked for.
 
     Raises
     ------
@@ -55,7 +55,7 @@ def query(run: StoredRun, name: str, /, **parameters: Any) -> Relation:
 
 
 def _threshold(name: str, value: Any) -> Any:
-    """Read a threshold that a command line hands over as text."""
+    """Read a threshold that a command line passes as text."""
     if not isinstance(value, str):
         return value
     try:

@@ -21,7 +21,7 @@ from prime_sql.questions.ask import query
 
 
 def chance(run: StoredRun, *, on_sql: OnSql | None = None) -> Relation:
-    """Return how sure each failure mode is, the least likely by chance first.
+    """Return how sure each failure mode is, the one least likely by chance first.
 
     Counts all eligible tag sets, and keeps the answer in the database; a second call reads it.
 
@@ -29,21 +29,22 @@ def chance(run: StoredRun, *, on_sql: OnSql | None = None) -> Relation:
     -------
     Relation
         mode_id, class_name, tags, images, errors, accuracy, accuracy_low and accuracy_high
-        (Wilson interval, 95 %), class_accuracy, p_value (exact and one-sided, of so many errors
+        (Wilson interval, 95 %), class_accuracy, p_value (exact and one-sided, of as many errors
         among the images of its class: hypergeometric), q_value (Benjamini and Hochberg),
         family_wise_p (from `null`, else null).
 
     Raises
     ------
     WarehouseError
-        When the q-values are not there yet and the database is open for reading only.
+        When there are no q-values yet and the database is open for reading only.
 
     Notes
     -----
     q-values are over *all* tag sets that could have been failure modes: those of up to
-    `max_tags` frequent tags with `min_images` images, also those that the search never visited
-    because they have too few errors. They are counted for it. Those have larger p-values than
-    the failure modes but for odd cases, in which a q-value is too large, never too small.
+    `max_tags` frequent tags with `min_images` images, including those that the search never
+    visited because they have too few errors. They are counted for this. Their p-values are larger
+    than those of the failure modes except in rare cases, which make a q-value too large, never
+    too small.
     """
     missing = "select count(*) from failure_mode_chance where q_value is null"
     if run.sql(missing).to_arrow()[0][0].as_py():
@@ -67,9 +68,9 @@ def null(
     Parameters
     ----------
     shuffles
-        How many times; each is a search.
+        How many times to shuffle; each shuffle is a search.
     seed
-        Other shuffles; the same ones on every machine.
+        Another seed gives other shuffles; the same seed the same ones on every machine.
     on_sql
         Called with a `Statement` after every statement.
 
@@ -77,7 +78,7 @@ def null(
     -------
     Relation
         shuffle, failure_modes (how many at the run's thresholds, without `max_q`), smallest_p.
-        ``family_wise_p`` of `chance` is now the share of shuffles in which chance gave a
+        ``family_wise_p`` of `chance` is then the share of shuffles in which chance gave a
         failure mode as unlikely, where the errors as they are count as one more shuffle.
 
     Raises
@@ -89,7 +90,7 @@ def null(
     """
     for name, value, lowest in (("shuffles", shuffles, 1), ("seed", seed, 0)):
         if not isinstance(value, int) or isinstance(value, bool) or value < lowest:
-            raise OptionError(f"{name} must be a whole number from {lowest} on, got {value!r}")
+            raise OptionError(f"{name} must be a whole number, {lowest} or more, got {value!r}")
     stored = Stored.of(run)
     with run.writing(on_sql) as session:
         table = f"{session.schema}.shuffles"

@@ -1,6 +1,6 @@
 """The collection of a report from a run.
 
-What is counted is in ``queries/questions/collect/``: one query for all modes, never one for each.
+The counting is in ``queries/questions/collect/``: one query for all modes, never one for each.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ from prime_sql.report.report import FORMAT, Report
 
 HARD, EASY = 6, 3  # example images on a card
 
-_NAMES = 5  # of what errors are taken for, on a card
+_NAMES = 5  # most names that a card lists of what errors are taken for
 
 
 def report(
@@ -57,7 +57,7 @@ def report(
     runs: int = RUNS,
     on_sql: OnSql | None = None,
 ) -> Report:
-    """Collect what a report shows: everything that is known of this run.
+    """Collect what a report shows: everything that is known about this run.
 
     Its methods ``to_html()`` (one self-contained page), ``to_json()`` and ``to_text()`` write
     it.
@@ -68,13 +68,13 @@ def report(
         How many failure modes the headline lists: those that explain most errors.
     cards
         How many failure modes get a card: subsets of their tags, wrong predictions, example
-        images. Those of the headline first, then those with most excess errors.
+        images. Those of the headline come first, then those with the most excess errors.
     thumbnails
-        Whether the example images have small pictures, for a page: of local files that a table
-        ``images(image_id, uri)`` names, or of bytes that ``image_bytes(image_id, bytes)``, or
-        ``images``, holds; beside the predictions or in schema main. Needs Pillow.
+        Whether the example images have small pictures, for a page: from local files that a table
+        ``images(image_id, uri)`` names, or from bytes in ``image_bytes(image_id, bytes)`` or
+        ``images``; beside the predictions or in schema main. Needs Pillow.
     runs
-        Through how many comparable runs, this one included, each mode is followed.
+        Through how many comparable runs, including this one, to follow each mode.
     on_sql
         Called with a `Statement` after every statement.
 
@@ -90,7 +90,7 @@ def report(
     with run.session(on_sql) as session:
 
         def read(name: str, **values: Any) -> pl.DataFrame:
-            """Keep the answer of a query for those that follow, and return it."""
+            """Keep the answer of a query for later ones, and return it."""
             session.step(f"questions/collect/{name}", scope=scope, **values)
             return cast(pl.DataFrame, pl.from_arrow(session.fetch(name, f"from {name}")))
 
@@ -166,7 +166,7 @@ def _cards(
     wrong: pl.DataFrame,
     examples: pl.DataFrame,
 ) -> tuple[Card, ...]:
-    """Put the rows of all cards on theirs."""
+    """Make the cards, each from its rows."""
     catalog = catalog_of(run.backend)
     # In a file called prime.duckdb, the catalog must come before the schema.
     schema = f"{queries.identifier(catalog)}.prime" if catalog.lower() == "prime" else "prime"
@@ -256,13 +256,13 @@ def _moment(time: datetime) -> str:
 
 
 def _rows(kind: Any, rows: pl.DataFrame) -> tuple[Any, ...]:
-    """Return one object for each row, from the columns of the same names as its fields."""
+    """Return one object for each row, from the columns named like its fields."""
     names = [field.name for field in dataclasses.fields(kind)]
     return tuple(kind(*map(_plain, row)) for row in rows.select(names).iter_rows())
 
 
 def _plain(value: Any) -> Any:
-    """Leave out what JSON cannot say, and make lists as fixed as the rest."""
+    """Replace numbers that JSON cannot express by None, and lists by tuples."""
     if isinstance(value, list):
         return tuple(value)
     return None if isinstance(value, float) and not math.isfinite(value) else value

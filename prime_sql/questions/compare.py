@@ -14,7 +14,7 @@ from prime_sql.engine.session import OnSql, Session
 
 _MAX_Q = 0.05
 
-# What may differ between two runs, but changes which tag sets are failure modes.
+# These may differ between two runs, but change which tag sets are failure modes.
 _THRESHOLDS = (
     "max_tags",
     "min_images",
@@ -32,13 +32,13 @@ _THRESHOLDS = (
 def compare(a: StoredRun, b: StoredRun, *, on_sql: OnSql | None = None) -> Relation:
     """Compare the failure modes of two runs: another model, another slice, another day.
 
-    Every mode of either run is one row; a mode is the same in both where its class and tags are
-    (its ``mode_id``). Its images are counted in the run where it is not a failure mode, too.
+    Every mode of either run is one row; a mode is the same in both if its class and tags are
+    (its ``mode_id``). Its images are also counted in the run where it is not a failure mode.
 
     Parameters
     ----------
     a, b
-        The run before and the run after; they may live in different databases.
+        The run before and the run after; they may be in different databases.
     on_sql
         Called with a `Statement` after every statement.
 
@@ -59,7 +59,7 @@ def compare(a: StoredRun, b: StoredRun, *, on_sql: OnSql | None = None) -> Relat
     Warns
     -----
     InputWarning
-        When they differ in their thresholds: then a mode may be missing from a run that did not
+        When they differ in their thresholds: a mode may then be missing from a run that did not
         look for it.
 
     Notes
@@ -77,9 +77,9 @@ def compare(a: StoredRun, b: StoredRun, *, on_sql: OnSql | None = None) -> Relat
     - ``undecided``: a failure mode in one run; in the other one the class is missing, a tag is not
       frequent in it, or fewer than `min_images` images carry the tags.
 
-    Interval and test take the images of A and B for independent samples. Where both runs judge the
-    same images, they are on the careful side as a rule. A mode was chosen for its low accuracy in
-    the run that found it, so that on new images some of its recovery is chance.
+    Interval and test treat the images of A and B as independent samples. Where both runs judge the
+    same images, they usually err on the careful side. A mode was chosen for its low accuracy in
+    the run that found it, so on new images some of its recovery is chance.
     """
     _check(a, b)
     with_tags = pa.concat_tables([mode_tags(a), mode_tags(b)])
@@ -103,7 +103,7 @@ def compare(a: StoredRun, b: StoredRun, *, on_sql: OnSql | None = None) -> Relat
 
 
 def _check(a: StoredRun, b: StoredRun) -> None:
-    """Refuse runs that mean other things by a class or an error; warn of other thresholds."""
+    """Refuse runs that define class or error differently; warn of different thresholds."""
     for what, name, one, other in (
         ("classes", "group_by", grouping(a.options), grouping(b.options)),
         ("errors", "error", a.options.error, b.options.error),
@@ -121,8 +121,8 @@ def _check(a: StoredRun, b: StoredRun) -> None:
             differences.append(f"{name} {one} and {other}")
     if differences:
         warn(
-            f"the runs have other thresholds ({'; '.join(differences)}): some modes may be missing "
-            "from one of them because it did not look for them"
+            f"the runs have different thresholds ({'; '.join(differences)}): some modes may be "
+            "missing from one of them because it did not look for them"
         )
 
 
@@ -134,14 +134,14 @@ def mode_tags(run: StoredRun) -> pa.Table:
 def counts(run: StoredRun, with_tags: pa.Table, on_sql: OnSql | None) -> pa.Table:
     """Count images and errors of modes in a run, whether it found them or not.
 
-    They are counted where the run lives, so that only counts leave its database.
+    They are counted where the run is stored, so that only counts leave its database.
 
     Parameters
     ----------
     run
         The run to count in.
     with_tags
-        Rows of `mode_tags`, of any runs that mean the same by a class.
+        Rows of `mode_tags`, of any runs that define class the same way.
     on_sql
         Called with a `Statement` after every statement.
     """

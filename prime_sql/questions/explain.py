@@ -17,7 +17,7 @@ _MOST_NAMED = 5
 
 @dataclass(frozen=True)
 class Explanation:
-    """What there is to know about one failure mode.
+    """What is known about one failure mode.
 
     Attributes
     ----------
@@ -30,13 +30,13 @@ class Explanation:
         images, errors, accuracy, accuracy_drop (PRIME paper, Fig. 3, Tables 1 and 5).
     wrong_predictions
         One row per wrong prediction on its images: prediction, images, error_share (of the mode's
-        errors), other_error_share (of the class's errors outside of the mode). Commonest first.
+        errors), other_error_share (of the class's errors outside the mode). Most common first.
         Where the class is the prediction: one row per label instead of prediction.
     images
         Example images, hard ones (errors) before easy ones: image_id, label, prediction, error,
         uri. The uri comes from a table ``images(image_id, uri)`` of the database, beside the
-        predictions or in schema main, and is null where there is none. Which images are chosen
-        looks random and is the same every time.
+        predictions or in schema main, and is null if there is none. The choice of images looks
+        random but is the same every time.
     """
 
     mode_id: str
@@ -59,18 +59,18 @@ def explain(run: StoredRun, mode_id: str, *, examples: int = 12) -> Explanation:
     Returns
     -------
     Explanation
-        The accuracy on every subset of its tags, its wrong predictions, example images. (A
-        greedy search did not count every subset: then some are missing.)
+        The accuracy on every subset of its tags, its wrong predictions, example images. (After
+        a greedy search, which does not count every subset, some are missing.)
 
     Raises
     ------
     QueryError
-        When no mode begins so, or several do; the message names some.
+        When no mode_id begins like this, or several do; the message names some.
     """
     if not isinstance(mode_id, str) or not mode_id.strip():
         raise QueryError(f"mode_id takes a mode_id or its first characters, got {mode_id!r}")
     if not isinstance(examples, int) or isinstance(examples, bool) or examples < 0:
-        raise OptionError(f"examples must be a whole number from 0 on, got {examples!r}")
+        raise OptionError(f"examples must be a whole number, 0 or more, got {examples!r}")
     mode_id = complete_mode_id(run, mode_id.strip())
 
     def ask(name: str, **values: Any) -> Relation:
@@ -87,7 +87,7 @@ def explain(run: StoredRun, mode_id: str, *, examples: int = 12) -> Explanation:
 
 
 def complete_mode_id(run: StoredRun, beginning: str) -> str:
-    """Return the one mode_id that begins so."""
+    """Return the one mode_id that begins like this."""
     known = queries.find("questions/explain/mode").render(mode_id=beginning)
     found = run.sql(known).to_polars().select("mode_id", "class_name", "tags").rows()
     if len(found) == 1:

@@ -17,8 +17,8 @@ _MOST_LISTED = 50  # a step's summary on GitHub has a limit of 1 MiB
 def junit(run: StoredRun, outcomes: Sequence[Outcome]) -> str:
     """Return outcomes as JUnit XML, which CI servers show as tests.
 
-    Each gate is a test suite. One that is tripped has a failed test case for each mode that trips
-    it; another one has one test case, passed, or skipped where it cannot trip.
+    Each gate is a test suite. A tripped one has a failed test case for each mode that trips it; any
+    other has one test case, passed, or skipped if the gate cannot trip.
     """
     suites = ElementTree.Element("testsuites", name="prime-sql")
     for outcome in outcomes:
@@ -46,7 +46,7 @@ def junit(run: StoredRun, outcomes: Sequence[Outcome]) -> str:
 
 
 def _case(suite: ElementTree.Element, name: str) -> ElementTree.Element:
-    # Servers tell test cases apart by class and name; a dot in a class makes packages of it.
+    # Servers tell test cases apart by class and name, and split a class at its dots into packages.
     full = f"{suite.get('name')}: {name}"
     return ElementTree.SubElement(suite, "testcase", classname="prime-sql", name=full, time="0")
 

@@ -1,7 +1,7 @@
 """Gates: which failure modes are a reason to stop?
 
 A gate is ``new`` or an SQL condition over the columns of ``failure_modes`` and what else may be
-known of a mode. It trips where one mode meets it; what is undecided never does.
+known about a mode. It trips when any mode meets it; what is undecided never trips one.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ _SOMETIMES = {
 }
 COLUMNS = _ALWAYS | _SOMETIMES
 
-# Macros of the engine that ask the clock or the session; of functions it says so itself.
+# Macros of the engine that ask the clock or the session; for functions it says so itself.
 _CHANGING = (
     "age",
     "current_catalog",
@@ -101,7 +101,7 @@ class Gate:
     condition
         What it means: an SQL condition over `COLUMNS`.
     named
-        Those of its columns that are not always known.
+        The columns it names that are not always known.
     """
 
     text: str
@@ -121,7 +121,7 @@ class Gate:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a gate says of a run.
+    """What a gate says about a run.
 
     Attributes
     ----------
@@ -130,7 +130,7 @@ class Outcome:
     modes
         The failure modes that trip it, worst first: a row of `COLUMNS` each.
     undecided
-        How many others might meet it, but what it names is not known of them.
+        How many others might meet it: not everything that it names is known about them.
     note
         Why it cannot trip, or None.
     """
@@ -161,7 +161,7 @@ class Outcome:
 
 
 def parse(text: str) -> Gate:
-    """Return the gate that `text` means, without a look at any database.
+    """Return the gate that `text` means, without looking at any database.
 
     Parameters
     ----------
@@ -214,7 +214,7 @@ def parse(text: str) -> Gate:
     if _asks_for_unknown(expression):
         raise OptionError(
             f"{said} can never trip: a column is null where it is not known, and what is not known "
-            "of a failure mode trips no gate"
+            "about a failure mode trips no gate"
         )
     return Gate(text.strip(), condition, tuple(name for name in named if name in _SOMETIMES))
 
@@ -249,14 +249,14 @@ def _check_expression(condition: str, said: str) -> None:
             for token in sqlglot.tokenize(condition, read="duckdb"):
                 if token.token_type != TokenType.STRING and token.text.lower() in changing:
                     raise OptionError(
-                        f"{said} calls {token.text}, which does not answer the same every time"
+                        f"{said} calls {token.text}, which does not give the same answer every time"
                     )
     finally:
         database.discard()
 
 
 def _asks_for_unknown(expression: sge.Expression) -> bool:
-    """Return whether a condition is false once what it names is known."""
+    """Return whether a condition is always false once what it names is known."""
 
     def known(node: sge.Expression) -> sge.Expression:
         null = isinstance(node, sge.Is) and isinstance(node.expression, sge.Null)
@@ -269,18 +269,18 @@ def _asks_for_unknown(expression: sge.Expression) -> bool:
 
 
 def judge(run: StoredRun, gates: Sequence[Gate], *, on_sql: OnSql | None = None) -> list[Outcome]:
-    """Return what each gate says of the failure modes of a run.
+    """Return what each gate says about the failure modes of a run.
 
-    A mode trips a gate where the condition is true of it, and every column that the condition names
-    is known of it. Not known are `status` and `accuracy_change` where there is no previous run, or
-    the mode is undecided since it; `verdict` and the unseen columns where the run was not
+    A mode trips a gate when the condition is true for it, and every column that the condition names
+    is known. `status` and `accuracy_change` are not known when there is no previous run, or the
+    mode's status since then is undecided; `verdict` and the unseen columns when the run was not
     validated, or the verdict is undecided; `q_value` and `family_wise_p` before they were asked
     for.
 
     Raises
     ------
     QueryError
-        When the engine cannot work out a condition on the data.
+        When the engine cannot evaluate a condition on the data.
     """
     needs_previous = any(gate.needs_previous for gate in gates)
     before = previous(run) if needs_previous else None
@@ -312,17 +312,17 @@ def _why_not(
 ) -> str | None:
     """Say why no failure mode can trip a gate, or return None."""
     if gate.needs_previous and before is None:
-        return f"there is no earlier run that run {run.run_id} is compared with"
+        return f"there is no earlier run to compare run {run.run_id} with"
     if gate.needs_validation and stored(run) is None:
         return f"run {run.run_id} was not checked on unseen data"
     for name in ("q_value", "family_wise_p"):
         if name in gate.named and known.height and not known[name].is_not_null().any():
-            return f"{name} is not known of run {run.run_id}; `prime-sql chance` adds it"
+            return f"{name} is not known for run {run.run_id}; `prime-sql chance` adds it"
     return None
 
 
 def check(run: StoredRun, gates: Sequence[Gate], *, on_sql: OnSql | None = None) -> list[Outcome]:
-    """Return the outcomes of those gates that a run trips; see `judge`."""
+    """Return the outcomes of the gates that a run trips; see `judge`."""
     return [outcome for outcome in judge(run, gates, on_sql=on_sql) if outcome.tripped]
 
 

@@ -1,6 +1,6 @@
 """Runs that are compared with each other: what changed since the last one, and how modes did.
 
-Runs are comparable where one job made them with the same options; without a job, where their
+Runs are comparable if one job made them with the same options; without a job, if their
 predictions came from the same place.
 """
 
@@ -35,7 +35,7 @@ def series(record: dict[str, Any]) -> Hashable:
 def comparable(run: StoredRun) -> list[int]:
     """Return the numbers of the runs that `run` is compared with, and its own, in order.
 
-    What a job never published, nobody has seen: no run is compared with it.
+    Nobody has seen a run that its job never published: no run is compared with it.
     """
     earlier = [each for each in records(run.backend, None) if each["run_id"] <= run.run_id]
     own = series(earlier[-1])
@@ -59,12 +59,12 @@ def history(run: StoredRun, runs: int = RUNS, *, on_sql: OnSql | None = None) ->
     """Follow the failure modes through the last runs that this one is compared with.
 
     They are those of this run, and those of the previous run that are gone. They are counted
-    in every run, also where they were no failure modes.
+    in every run, even where they were not failure modes.
 
     Parameters
     ----------
     runs
-        How many runs, this one included; fewer where there are fewer.
+        How many runs at most, including this one.
     on_sql
         Called with a `Statement` after every statement.
 
@@ -75,9 +75,9 @@ def history(run: StoredRun, runs: int = RUNS, *, on_sql: OnSql | None = None) ->
         new, persisting, fixed or undecided, see `compare`; null without one), mode_id,
         class_name, tags, tag_count, run_id, created_at (of that run), is_mode (whether it was a
         failure mode there); images, errors, accuracy, class_accuracy and accuracy_drop there.
-        One row for each mode and run, by place and run_id. Where the class was missing all
-        numbers are null; where a tag was not frequent in it, those of the images with the tags
-        are; on no images the accuracy is.
+        One row for each mode and run, by place and run_id. All numbers are null where the class
+        was missing; those of the images with the tags where a tag was not frequent in it; the
+        accuracy where no image has the tags.
 
     Raises
     ------
@@ -121,7 +121,7 @@ def followed(
 
 
 def sparkline(accuracies: Iterable[float | None]) -> str:
-    """Return accuracies as a line of bars, ▁ for 0 and █ for 1; where there is none, a dot."""
+    """Return accuracies as a line of bars, ▁ for 0 and █ for 1, and a dot for None."""
     return "".join(
         "·" if accuracy is None else _BARS[min(int(accuracy * len(_BARS)), len(_BARS) - 1)]
         for accuracy in accuracies

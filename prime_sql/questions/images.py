@@ -1,4 +1,4 @@
-"""Tables of a database that tell of images: where they are, their bytes."""
+"""Tables of a database with what is known about images: where they are, their bytes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def told_by(run: StoredRun) -> str:
 
 
 def table_of_images(run: StoredRun) -> str | None:
-    """Return the quoted name of the database's table of images, where it has URIs."""
+    """Return the quoted name of the database's table of images, if it has URIs."""
     for schema in _schemas_of_images(run):
         if {"image_id", "uri"} <= {*_columns(run, schema, "images")}:
             return _quoted(run, schema, "images")
@@ -43,7 +43,7 @@ def table_of_pictures(run: StoredRun) -> tuple[str, str] | None:
 
 
 def _schemas_of_images(run: StoredRun) -> list[str]:
-    """Return where to look: beside the predictions, where they are of this database; then main."""
+    """Return where to look: beside the predictions, if they are in this database; then main."""
     schema, _, table = run.sources.get("predictions", "").rpartition(".")
     with in_turn(run.backend):
         schemas = run.backend.list_databases(catalog=catalog_of(run.backend))

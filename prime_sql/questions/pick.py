@@ -1,7 +1,7 @@
 """Act on failure modes: images to label or to collect next.
 
-What is matched is in ``queries/questions/pick/``; this module opens the pool, chooses what of it
-can be used, and orders the steps.
+The matching is in ``queries/questions/pick/``; this module opens the pool, chooses what can be
+used from it, and orders the steps.
 """
 
 from __future__ import annotations
@@ -58,29 +58,29 @@ def pick(
 ) -> Relation:
     """Pick images of an unlabelled pool that match a failure mode, to label or to collect.
 
-    First come the images that carry all its present tags and none of its absent ones. Where
-    the pool has embeddings, others follow by the mean cosine similarity of the image to the
-    mode's present tags, but for those that carry an absent one. Labels play no part: the class
-    of the mode is not looked for.
+    Images that carry all its present tags and none of its absent ones come first. If the pool
+    has embeddings, others follow by the mean cosine similarity of the image to the mode's
+    present tags, except those that carry an absent one. Labels play no part: the class of the
+    mode is not looked for.
 
     Parameters
     ----------
     mode_id
         The mode, or the first characters of its mode_id.
     pool
-        A tags table in the forms that `search` takes; or a DuckDB file with the tables that
-        ``prime-sql images``, ``tag`` and ``embed`` make, of which those that are there are
-        used. Similarities need ``embeddings`` of its images and, by the same model, of the
-        tags in ``text_embeddings``, in the file or in the database of the run
-        (``prime-sql embed --texts``); of several prompts of a tag the mean counts.
+        A tags table in the forms that `search` takes; or a DuckDB file with any of the tables
+        that ``prime-sql images``, ``tag`` and ``embed`` make. Similarities need ``embeddings``
+        of its images and, by the same model, of the tags in ``text_embeddings``, in the file or
+        in the database of the run (``prime-sql embed --texts``); if a tag has several prompts,
+        their mean counts.
     limit
         How many images at most; None for all.
     seen
-        Whether to pick images that the run has already, too: an unlabelled pool has none.
+        Whether to pick images that the run already has, too: an unlabelled pool has none.
     model
-        Which model's embeddings to compare, where there are several.
+        Which model's embeddings to compare, if there are several.
     min_similarity
-        Least similarity of an image that its tags do not match.
+        Least similarity of an image whose tags do not match.
     image_id, tag, score, min_score, wide
         What the columns of the tags are called, and how tags are read; as in the run where left
         out, but in a DuckDB file as ``prime-sql tag`` calls them.
@@ -98,11 +98,11 @@ def pick(
     Raises
     ------
     QueryError
-        When no mode begins so, or several do.
+        When no mode_id begins like this, or several do.
     OptionError
-        When an option is out of range, or a model is to be chosen.
+        When an option is out of range, or a model must be chosen.
     InputError
-        When the pool cannot be read, or knows none of the mode's tags and has no embeddings to
+        When the pool cannot be read, or has none of the mode's tags and no embeddings to
         compare.
     """
     columns = {
@@ -153,8 +153,8 @@ def pick(
         left_out = session.execute("matches", "select sum(seen) from matches")[0][0]
         if left_out:
             warn(
-                f"{left_out:,} images of the pool match but were left out: the run has them "
-                "already. seen=True (--seen) keeps them."
+                f"{left_out:,} images of the pool match but were left out: the run already has "
+                "them. seen=True (--seen) keeps them."
             )
         return Relation.of(session.fetch("picks", "from picks"))
 
@@ -189,12 +189,12 @@ def _open_database(
     there = tables_of(catalog, session)
     if not {"tags", "embeddings"} & {*there}:
         raise InputError(
-            f"{path} has neither a table tags nor embeddings; `prime-sql tag` and `prime-sql "
+            f"{path} has no table tags or embeddings; `prime-sql tag` and `prime-sql "
             f"embed` make them. It has: {errors.shorten_list(there) or 'no table'}. "
-            f"Another table of tags is named as in {path}:TABLE."
+            f"Name another table of tags as {path}:TABLE."
         )
     if "tags" in there:
-        # The run's own tables may call their columns what they like; these have a maker.
+        # The run's own tables may call their columns anything; ours have fixed names.
         usual = {"image_id": "image_id", "tag": "tag", "score": "score", "wide": False}
         given = {name: value for name, value in columns.items() if value is not None}
         options = options_for(run.options, None, {**usual, **given})
@@ -206,7 +206,7 @@ def _open_database(
             "tagged_images" in there
             and "image_id" in (listed := backend.table("tagged_images", database=place)).columns
         ):
-            tagged.append(listed.select("image_id"))  # also those for which there is no tag
+            tagged.append(listed.select("image_id"))  # including those without a tag
         _tagged(tagged, session)
     else:
         session.create("tags", _NO_TAGS)
@@ -236,7 +236,7 @@ def _tables_of_images(catalog: str, session: Session) -> list[str]:
 
 
 def _check_tags(pool: Any, session: Session, *, similar: bool) -> None:
-    """Say which tags the pool does not know; refuse it where it knows none and has nothing else."""
+    """Say which tags the pool does not have; refuse it if it has none of them and nothing else."""
     wanted = wanted_tags(session)
     sql = queries.find("questions/pick/unknown_tags").render()
     unknown = [tag for (tag,) in session.execute("unknown_tags", sql)]
@@ -249,4 +249,4 @@ def _check_tags(pool: Any, session: Session, *, similar: bool) -> None:
             "embeddings of its images and, by the same model, of these tags"
         )
     if unknown != wanted or session.execute("unknown_tags", "select count(*) from tags")[0][0]:
-        warn(f"no image of the pool carries {names(unknown, 'or')}; is it written alike?")
+        warn(f"no image of the pool carries {names(unknown, 'or')}; check the spelling")

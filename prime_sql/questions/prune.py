@@ -1,4 +1,4 @@
-"""Retention: the old runs of a database go, whole, and the ones that stay are as they were."""
+"""Retention: delete the old runs of a database, whole, and leave the others as they were."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ def prune(
 ) -> pl.DataFrame:
     """Delete old runs: of those that are compared with each other, all but the latest.
 
-    Runs of other options, of another job, or without a job from other predictions, are counted on
-    their own; see `Run.previous`. All go in one transaction, or none.
+    Runs with other options, of another job, or without a job from other predictions, are counted
+    separately; see `Run.previous`. All are deleted in one transaction, or none.
 
     Parameters
     ----------
     database
         A DuckDB file, an Ibis DuckDB connection, or a warehouse as in `open_run`.
     keep
-        How many runs of each kind stay, 1 or more. A run also stays while one that stays rests on
-        its counts (`Run.refilter`). Runs that their job never published do not count, and go like
-        the others.
+        How many runs of each kind to keep, 1 or more. A run is also kept as long as one that is
+        kept uses its counts (`Run.refilter`). Runs that their job never published do not count,
+        and are deleted like the others.
     job
         Leave the runs of other jobs alone.
     dry_run
@@ -50,7 +50,7 @@ def prune(
     Returns
     -------
     polars.DataFrame
-        The runs that went, or would go: their rows of `runs`.
+        The runs that were, or would be, deleted: their rows of `runs`.
 
     Raises
     ------
@@ -63,8 +63,8 @@ def prune(
 
     Notes
     -----
-    DuckDB uses the space of deleted rows for later ones, and makes the file smaller where what is
-    free lies at its end.
+    DuckDB reuses the space of deleted rows, and makes the file smaller where the free space is at
+    its end.
     """
     keep = whole_number("keep", keep)
     opened = open_database(database, read_only=dry_run, wait=wait)
@@ -86,7 +86,7 @@ def prune(
 
 
 def outdated(stored: list[dict[str, Any]], keep: int, job: str | None = None) -> set[int]:
-    """Return which runs go, given the rows of ``runs``, oldest first."""
+    """Return which runs to delete, given the rows of ``runs``, oldest first."""
     later: dict[Hashable, int] = {}
     later_complete: dict[Hashable, int] = {}
     old: set[int] = set()

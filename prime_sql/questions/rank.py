@@ -1,7 +1,7 @@
 """Few failure modes instead of many: an order, near-duplicates, overlaps, and a greedy cover.
 
-What each step computes is in ``queries/questions/rank/``; here is their order. All of them read
-which images a mode has, as numbers: that is worked out once a call, in a session of its own.
+What each step computes is in ``queries/questions/rank/``; this module has their order. All of them
+read which images a mode has, as numbers: that is computed once per call, in a session of its own.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ class Summary:
         The modes that explain most errors, in the order in which they were picked; see
         `cover`.
     modes
-        Failure modes of the run.
+        How many failure modes the run has.
     hidden
-        Near-duplicates among them, which were left out.
+        How many of them were left out as near-duplicates.
     errors
-        Errors of the run, in all classes.
+        How many errors the run has, in all classes.
     complete
         Whether no other mode would explain another error.
     """
@@ -49,7 +49,7 @@ class Summary:
 
     @property
     def explained(self) -> int:
-        """Errors that the modes of the cover have."""
+        """How many errors the modes of the cover have."""
         return int(self.cover["new_errors"].sum())
 
 
@@ -63,7 +63,7 @@ def summarize(
     """Cover the errors of `run` greedily, and count what is not shown; see `cover`."""
     check(top=top, by=by, overlap=overlap)
     with _session(run, on_sql) as session:
-        # Exact copies are looked for where nothing is hidden: that costs next to nothing.
+        # If nothing is hidden, look for exact copies only: that costs next to nothing.
         share = 1.0 if overlap is None else overlap
         session.step("questions/rank/families", scope=run.scope(), by=by, overlap=share)
         left = session.step("questions/rank/mode_errors", "errors_0", hide=overlap is not None)
@@ -100,18 +100,18 @@ def cover(
 ) -> Relation:
     """Pick the few failure modes that explain most errors, greedily.
 
-    Each is the one that has most of the errors (images of a class) that none above it has; of
-    several such the better-ranked one.
+    Each is the one with most of the errors (images of a class) that none above it has; in a tie,
+    the better-ranked one.
 
     Parameters
     ----------
     top
-        How many at most; None goes on until no mode has another error.
+        How many at most; None continues until no mode has another error.
     by
         What modes are ranked by: ``excess_errors``, ``drop``, ``p`` (the p-value, smallest
-        first) or ``images``; ties go by class and tags.
+        first) or ``images``; ties are broken by class and tags.
     overlap
-        Near-duplicates, which have so much of their images in common with a better-ranked
+        Near-duplicates, which share at least this much of their images with a better-ranked
         mode, are left out; None leaves out nothing. See `families`.
     on_sql
         Called with a `Statement` after every statement.
@@ -120,7 +120,7 @@ def cover(
     -------
     Relation
         rank (order of the picks), mode_id, class_name, tags, images, errors, accuracy,
-        accuracy_drop, new_errors (that no mode above has), cumulative_errors,
+        accuracy_drop, new_errors (those that no mode above has), cumulative_errors,
         cumulative_coverage (share of all errors of the run).
 
     Raises
@@ -137,7 +137,7 @@ def overlaps(run: StoredRun, *, min_jaccard: float = 0.5) -> Relation:
     Parameters
     ----------
     min_jaccard
-        Smallest share of the images of either mode that both have, from 0 to 1.
+        Smallest share of the images of the two modes that both have, from 0 to 1.
 
     Returns
     -------
@@ -158,7 +158,7 @@ def families(run: StoredRun, *, overlap: float = OVERLAP, by: str = "excess_erro
 
     A mode is a near-duplicate when at least `overlap` of its images are those of a
     better-ranked mode of its class. It is hidden behind the best such mode, and represented
-    by that one, or where that is hidden too, by the one that represents it.
+    by that one or, if that is hidden too, by the one that represents it.
 
     Parameters
     ----------
@@ -171,7 +171,7 @@ def families(run: StoredRun, *, overlap: float = OVERLAP, by: str = "excess_erro
     -------
     Relation
         place (rank among all modes), class_name, tags, hidden, share (of its images that the
-        representative has, less than `overlap` where it took several steps),
+        representative has; may be less than `overlap` if there are modes in between),
         representative_tags, images, errors, accuracy, accuracy_drop, excess_errors, mode_id,
         hidden_by (a mode_id), representative_id.
 
@@ -188,7 +188,7 @@ def ask(run: StoredRun, question: queries.Query, values: dict[str, Any]) -> Rela
     check(**values)
     sql = question.render(**values)
     with _session(run, values.get("on_sql")) as session:
-        # Kept first, so that the statement is shown and timed like all others.
+        # Created first, so that the statement is shown and timed like all others.
         session.create("answer", f"with {run.scope()}\nselect * from (\n{sql}\n)")
         return Relation.of(session.fetch("answer", "from answer"))
 
@@ -201,7 +201,7 @@ def check(
     min_jaccard: Any = None,
     **others: Any,
 ) -> None:
-    """Refuse what no question of ``queries/questions/rank/`` can mean.
+    """Refuse values that are out of range for the questions of ``queries/questions/rank/``.
 
     Raises
     ------

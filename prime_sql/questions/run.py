@@ -1,7 +1,7 @@
-"""A run, and all that can be asked of it.
+"""A run, and everything that can be asked of it.
 
-Each method is the function of the same name in the module beside this one, or on the floor below:
-its signature and its docstring are there.
+Each method is the function of the same name in a module beside this one, or on the floor below:
+its signature and docstring are there.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ class Similarities:
 def embeddings_to_compare(
     path: Path, places: dict[str, None], catalog: str, session: Session, model: str | None
 ) -> Similarities | None:
-    """Return the embeddings that all present tags can be compared in, or None."""
+    """Return the embeddings in which all present tags can be compared, or None."""
     image_columns = columns_of(catalog, "embeddings", session)
     fixed = _FIXED.search(image_columns.get("embedding", ""))
     known: set[str] = set()
@@ -61,10 +61,10 @@ def embeddings_to_compare(
                 )
             elif embedded:
                 partly[name] = [tag for tag in wanted if tag not in embedded]
-    if not wanted:  # nothing to be similar to
+    if not wanted:  # nothing to compare with
         if model is not None:
             raise OptionError(
-                "the failure mode has absent tags only, and similarities need a present one; leave "
+                "the failure mode has only absent tags, and similarities need a present one; leave "
                 "model out"
             )
         return None
@@ -91,7 +91,7 @@ def embeddings_to_compare(
 
 
 def wanted_tags(session: Session, *, present: bool = False) -> list[str]:
-    """Return the tags of the failure mode; of those that are `present`, only these."""
+    """Return the tags of the failure mode, or only those that are `present`."""
     sql = f"select tag from wanted {'where present = 1 ' if present else ''}order by tag"
     return [tag for (tag,) in session.execute("wanted", sql)]
 
@@ -102,7 +102,7 @@ def quoted(catalog: str, table: str) -> str:
 
 
 def tables_of(catalog: str, session: Session) -> list[str]:
-    """Return the names of a database's tables and views; those of the session are none of them."""
+    """Return the names of a database's tables and views, without those of the session."""
     rows = session.execute(
         "tables",
         "select distinct table_name from duckdb_columns() where not internal and database_name = "
@@ -112,7 +112,7 @@ def tables_of(catalog: str, session: Session) -> list[str]:
 
 
 def columns_of(catalog: str, table: str, session: Session) -> dict[str, str]:
-    """Return a table's columns and their types; none where there is no such table."""
+    """Return a table's columns and their types; none if there is no such table."""
     return dict(
         session.execute(
             "columns",

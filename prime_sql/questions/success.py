@@ -21,7 +21,7 @@ def success_modes(
     Parameters
     ----------
     min_gain
-        How far above that of the class accuracy is at least; the run's `min_drop` if left out.
+        Least rise of accuracy above that of the class; the run's `min_drop` if left out.
     on_sql
         Called with a `Statement` after every statement.
 
@@ -68,11 +68,12 @@ def missed(run: StoredRun, *, on_sql: OnSql | None = None) -> Relation:
     Raises
     ------
     OptionError
-        When the run has a `max_q`: then some that it found are left out, too.
+        When the run has a `max_q`: it has then left out some of what it found.
     """
     if run.options.max_q is not None:
         raise OptionError(
-            "what a greedy search missed is told from all that it found; search again without max_q"
+            "max_q left out some of what the search found, so what it missed is unknown; search "
+            "again without max_q"
         )
     with run.session(on_sql) as session:
         last_tag = load(session, Stored.of(run), min_drop=run.options.min_drop)

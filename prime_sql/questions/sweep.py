@@ -23,8 +23,7 @@ def sweep(
     """Ask the stored counts for a grid of thresholds (PRIME paper, A.5 and A.15).
 
     One query answers the whole grid; nothing is stored. Each row says how many modes `refilter`
-    would find at these thresholds, the other ones being those of the run; `max_q` is left
-    aside.
+    would find at these thresholds, with the run's other options, ignoring `max_q`.
 
     Parameters
     ----------
@@ -35,12 +34,12 @@ def sweep(
     -------
     Relation
         min_images, min_drop, failure_modes, modes_1 … modes_6 (by number of tags),
-        error_coverage (share of all errors that are in at least one mode); of a validated run
+        error_coverage (share of all errors that are in at least one mode); for a validated run
         also decided (modes with enough unseen images), correlation (of their drops as found
-        and unseen) and share_reached (whose unseen drop reaches `min_drop` of the row less
-        0.05). A validation has the modes of its own run only, so that these three are null in
-        rows with other modes, such as those of looser thresholds: refilter to the loosest
-        ones and validate that run.
+        and unseen) and share_reached (share of them whose unseen drop reaches `min_drop` of
+        the row less 0.05). A validation only has the modes of its own run, so these three are
+        null in rows with other modes, such as those of looser thresholds: refilter to the
+        loosest ones and validate that run.
 
     Raises
     ------
@@ -64,7 +63,7 @@ def sweep(
             for options in grid
         }.items()
     )
-    # The counts of a refiltered run are narrower than those that it came from.
+    # The counts of a refiltered run are fewer than those of the run that it came from.
     counted = run.other(run.counted_run_id)
     _check(counted, run.options, [cell for _, cell in cells])
     sql = queries.find("questions/sweep/grid").render(
@@ -98,7 +97,7 @@ def _check(counted: StoredRun, options: Options, cells: list[dict[str, Any]]) ->
     old = counted.options
     if old.method == "greedy":
         raise StoredCountsError(
-            f"run {counted.run_id} was a greedy search, which counted some of the tag sets; for a "
+            f"run {counted.run_id} was a greedy search, which counts only some tag sets; for a "
             "sweep search the tables again with --method exhaustive"
         )
     sql = queries.find("questions/sweep/unanswered").render(
@@ -115,13 +114,13 @@ def _check(counted: StoredRun, options: Options, cells: list[dict[str, Any]]) ->
     count = len({(row["min_images"], row["min_drop"]) for row in missing})
     if first["class_name"] is None:
         why = (
-            f"tags were counted on {first['counted']:,} images of a class or more, and this cell "
-            f"admits tags on {first['needed']:,}"
+            f"tags on fewer than {first['counted']:,} images of a class were not counted, and this "
+            f"cell admits tags on {first['needed']:,}"
         )
     else:
         why = (
-            f"in class {first['class_name']!r} tag sets were counted from {first['counted']:,} "
-            f"errors on, and this cell admits sets with {first['needed']:,}"
+            f"in class {first['class_name']!r} tag sets with fewer than {first['counted']:,} "
+            f"errors were not counted, and this cell admits sets with {first['needed']:,}"
         )
     least_images = min(cell["min_images"] for cell in cells)
     least_drop = min(cell["min_drop"] for cell in cells)

@@ -11,7 +11,7 @@ from prime_sql.engine.errors import InstallError
 from prime_sql.report.data import Pictures
 
 SIDE = 96  # pixels
-MOST = 3_000_000  # bytes of all of them: no page has room for more
+MOST = 3_000_000  # bytes of all together: a page has no room for more
 _LACKING = "Pictures are left out: they need Pillow. Install it: pip install 'prime-sql[report]'"
 
 
@@ -20,7 +20,7 @@ def thumbnails(
 ) -> tuple[dict[str, str], Pictures]:
     """Return thumbnails of images as data URIs.
 
-    No request is made: a picture that is neither `held` nor a local file has none.
+    No request is made: an image that is neither `held` nor a local file gets none.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ def thumbnails(
     Returns
     -------
     thumbnails, pictures
-        By image_id; and what became of all.
+        By image_id; and how many were found, unreadable or left out.
     """
     sources: dict[str, str | bytes] = {}
     for image_id, uri in images:
@@ -42,7 +42,7 @@ def thumbnails(
             sources[image_id] = uri
     if not sources:
         return {}, Pictures(found=0, unreadable=0, left_out=0, note=None)
-    # Of the pictures of a database only thumbnails need Pillow.
+    # Pictures in a database need Pillow only for thumbnails.
     from prime_sql.vision import pictures
 
     made: dict[str, str] = {}

@@ -1,6 +1,6 @@
 """Do failure modes hold on unseen data? (PRIME paper, section 4.1)
 
-Images are counted by `discovery.unseen`; what is read of the verdicts is in
+Images are counted by `discovery.unseen`; the queries that read the verdicts are in
 ``queries/questions/validation/``.
 """
 
@@ -35,7 +35,7 @@ class Validation:
     ----------
     modes
         One row per failure mode, in the order of ``failure_modes``: as found, on the unseen
-        images, and the verdict. Holds: the unseen drop of accuracy reaches `min_drop` of the run
+        images, and the verdict. Holds: the unseen drop in accuracy reaches `min_drop` of the run
         less `tolerance`. Undecided: fewer than `min_unseen_images` images fit it.
     summary
         One row: how many modes are decided, hold, fail and are undecided; over the decided ones
@@ -48,7 +48,7 @@ class Validation:
     where
         The condition on the unseen predictions, or None.
     min_unseen_images, tolerance
-        What the verdicts rest on.
+        What the verdicts are based on.
     images
         Unseen images.
     warnings
@@ -86,7 +86,7 @@ class Validation:
             if row["correlation"] is not None and row["decided"] > 2:
                 line += f"; correlation of drops {row['correlation']:.2f}"
         where = " ".join((self.where or "").split())
-        # A long condition would bury what the line says.
+        # A long condition would bury the message.
         part = f" ({where})" if 0 < len(where) <= _LONGEST_CONDITION else ""
         return f"On unseen data{part}: {line}."
 
@@ -110,7 +110,7 @@ def validate(
 ) -> Validation:
     """Check the failure modes on data that the search did not see (PRIME paper, 4.1).
 
-    The verdicts are stored, and replace earlier ones of this run.
+    The verdicts are stored and replace earlier ones of this run.
 
     Parameters
     ----------
@@ -121,8 +121,8 @@ def validate(
     min_unseen_images
         A failure mode that fewer unseen images fit is undecided.
     tolerance
-        A failure mode holds when its drop of accuracy on the unseen images reaches
-        `min_drop` of the run less so much, else it fails.
+        A failure mode holds when its drop in accuracy on the unseen images reaches
+        `min_drop` of the run less this; otherwise it fails.
     image_id, label, prediction, tag, score, min_score, wide
         What the columns are called, and how tags are read; as in the run where left out, like
         what the class is and when a prediction is wrong.
@@ -169,12 +169,12 @@ def validate_with(
     on_sql: OnSql | None = None,
     shown: Callable[[Checked], Checked] = lambda checked: checked,
 ) -> Validation:
-    """Validate with options that are made already; see `validate`.
+    """Validate with ready-made options; see `validate`.
 
     Parameters
     ----------
     options
-        What the columns of the unseen data are called, and which of them count.
+        What the columns of the unseen data are called, and which predictions count.
     shown
         Takes out what must not be stored.
     """

@@ -40,7 +40,7 @@ def weights(
     Parameters
     ----------
     training, tags
-        The images to train on, with their image_id and what makes their class (a label; no
+        The images to train on, with their image_id and what determines their class (a label; no
         prediction is needed), and their tags, in the forms that `search` takes. The run's own
         images if left out.
     normalise
@@ -59,7 +59,7 @@ def weights(
     -------
     Relation
         image_id, class_name, failure_modes (how many it falls in), weight; one row for each
-        image of a class, by class_name and image_id.
+        image of a class, ordered by class_name and image_id.
 
     Raises
     ------
@@ -80,13 +80,13 @@ def weights(
     if (training is None) != (tags is None):
         given, missing = ("training", "tags") if tags is None else ("tags", "training")
         raise OptionError(
-            f"{given} needs {missing} beside it: images and their tags; give neither for the "
+            f"{given} needs {missing} as well: images and their tags; give neither for the "
             "images of the run itself"
         )
     if training is None:
         for name, value in {**columns, "where": where}.items():
             if value is not None:
-                raise OptionError(f"{name} is about a training table; give training and tags")
+                raise OptionError(f"{name} applies to a training table; give training and tags")
         parts = {
             "mode_weights": "mode_weights",
             "weighed_images": "run_images",
@@ -97,11 +97,11 @@ def weights(
             scope.append(f"{name} as (\n{queries.find(f'questions/weights/{file}').render()}\n)")
         sql = queries.find("questions/weights/weights").render(normalise=normalise)
         return answer(sql, run.backend, ",\n".join(scope))
-    # Nobody has to have predicted anything on them.
+    # They need no predictions.
     options = options_for(run.options, where, columns).replace(error="false")
     with run.session(on_sql) as session, detaching(session):
         step = session.step
-        # First, while the names are the stored ones still.
+        # First, while the names still mean the stored tables.
         step("questions/weights/mode_weights", scope=run.scope())
         step("discovery/unseen/wanted_tags", scope=run.scope())
         (most,) = session.execute(

@@ -290,6 +290,6 @@ def test_a_shuffle_is_a_search_on_shuffled_predictions():
 def test_shuffles_are_counted_in_whole_numbers(shuffles, seed):
     with (
         ps.search(*frames([("a", "x", "y")], [("a", "t")]), min_images=1) as run,
-        pytest.raises(ps.OptionError, match="must be a whole number from"),
+        pytest.raises(ps.OptionError, match="must be a whole number, "),
     ):
         run.null(shuffles, seed=seed)

@@ -163,7 +163,7 @@ def test_the_command_compares_runs_of_one_file_and_of_two(tmp_path):
     assert [row["status"] for row in rows] == ["new"] * 3
     assert succeed("compare", one, 2, 2).stdout.startswith("Neither run 2 nor run 2 has failure")
     told = succeed("compare", one, 1, 1, "--other", other)
-    assert "Warning: the runs have other thresholds (min_drop 0.3 and 0.2)" in told.stderr
+    assert "Warning: the runs have different thresholds (min_drop 0.3 and 0.2)" in told.stderr
     assert told.stdout.startswith("0 new, 3 persisting")
     assert "holds no run 7" in fail("compare", one, 1, 7)
 

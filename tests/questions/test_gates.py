@@ -49,16 +49,16 @@ pytestmark = pytest.mark.filterwarnings("ignore::prime_sql.InputWarning")
         ("images > $1", "is not a condition on a failure mode"),
         ("images > 5 as x", "is not a condition on a failure mode"),
         ("no_such_function(images)", "is not a condition on a failure mode"),
-        ("random() < 0.5", "calls random, which does not answer the same every time"),
-        ("cast(UUID() as varchar) > tags", "calls UUID, which does not answer"),
-        ("now() > timestamp '2026-01-01'", "calls now, which does not answer"),
-        ("current_date > date '2026-01-01'", "calls current_date, which does not answer"),
+        ("random() < 0.5", "calls random, which does not give the same answer every time"),
+        ("cast(UUID() as varchar) > tags", "calls UUID, which does not give the same"),
+        ("now() > timestamp '2026-01-01'", "calls now, which does not give the same"),
+        ("current_date > date '2026-01-01'", "calls current_date, which does not give the same"),
         (
             "current_timestamp > timestamp '2026-01-01'",
-            "calls current_timestamp, which does not answer",
+            "calls current_timestamp, which does not give the same",
         ),
-        ("Current_Setting('threads') > 1", "calls Current_Setting, which does not answer"),
-        ("age(timestamp '2026-01-01') > interval 1 day", "calls age, which does not answer"),
+        ("Current_Setting('threads') > 1", "calls Current_Setting, which does not give the same"),
+        ("age(timestamp '2026-01-01') > interval 1 day", "calls age, which does not give the same"),
         ("columns(*) is not null", "names no columns; write out the name of each one"),
         ("columns('stat.*') = 'new'", "names no columns; write out the name of each one"),
         ("#24 = 'new'", "names no columns; write out the name of each one"),
@@ -181,7 +181,7 @@ def test_new_is_new_and_undecided_never_fails(nights):
         assert names(outcomes[1]) == worse_ones, number
         assert [outcome.undecided for outcome in outcomes[:2]] == [undecided] * 2, number
         assert not outcomes[2].tripped
-        first = "there is no earlier run that run 1 is compared with" if number == 1 else None
+        first = "there is no earlier run to compare run 1 with" if number == 1 else None
         assert {o.note for o in outcomes if not o.tripped} == {first}
 
 
@@ -222,7 +222,7 @@ def test_q_values_are_known_once_they_were_asked_for():
     with ps.search(*frames(*NIGHTS[0]), **CHOSEN) as run:
         (outcome,) = gates.judge(run, [gate])
         assert (outcome.tripped, outcome.undecided) == (False, 2)
-        assert "q_value is not known of run 1; `prime-sql chance` adds it" in outcome.sentence()
+        assert "q_value is not known for run 1; `prime-sql chance` adds it" in outcome.sentence()
         run.chance()
         assert names(*gates.judge(run, [gate])) == {("ape", "hang"), ("bee", "wing")}
 
@@ -250,13 +250,13 @@ def test_search_fails_after_everything_was_printed_and_stored(line, tmp_path):
         f"Run 1 is in {db}.",
         "Gate accuracy_drop > 0.45 and images >= 6: tripped by 1 failure mode",
         "  cat: toy (6 images, accuracy 16.7%, drop 47.6%)",
-        "Gate new: cannot trip, because there is no earlier run that run 1 is compared with",
+        "Gate new: cannot trip, because there is no earlier run to compare run 1 with",
     ]
 
 
 def test_search_with_gates_that_hold(line, tmp_path):
     db = tmp_path / "a.duckdb"
-    assert succeed(*line, "--db", db, "--fail-on", "new").stderr.endswith("is compared with\n")
+    assert succeed(*line, "--db", db, "--fail-on", "new").stderr.endswith("to compare run 1 with\n")
     again = succeed(*line, "--db", db, "--fail-on", "new", "--fail-on", "images > 6")
     assert again.stderr.endswith("Gate new: passed\nGate images > 6: passed\n")
     quiet = succeed(*line, "--db", db, "--fail-on", "new", "--quiet")

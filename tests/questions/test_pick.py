@@ -152,7 +152,7 @@ def test_nothing_matches(run):
     picks = run.pick(mode_id(run), pool_of(b="black", c="hang")).to_polars()
     assert picks.is_empty()
     assert picks.columns == PICKED
-    with pytest.warns(ps.InputWarning, match="no image of the pool carries 'hang'; is it written"):
+    with pytest.warns(ps.InputWarning, match="no image of the pool carries 'hang'; check the"):
         assert run.pick(mode_id(run), pool_of(b="black")).to_polars().is_empty()
 
 
@@ -198,7 +198,7 @@ def test_bad_pools(run, tmp_path):
     with pytest.raises(ps.InputError, match="give a Parquet, CSV"):
         run.pick(mode_id(run), 7)
     odd = data.write_tables(tmp_path / "odd.duckdb", keywords=[{"image_id": "a", "tag": "black"}])
-    with pytest.raises(ps.InputError, match=r"has neither a table tags nor embeddings.*keywords"):
+    with pytest.raises(ps.InputError, match=r"has no table tags or embeddings.*keywords"):
         run.pick(mode_id(run), odd)
     (tmp_path / "broken.duckdb").write_text("no database" * 1000)
     with pytest.raises(ps.WarehouseError, match="is not a DuckDB database"):

@@ -175,11 +175,11 @@ def test_cells_beyond_the_counts_are_named_with_what_to_do():
         with pytest.raises(ps.StoredCountsError) as told:
             run.sweep(min_images=[3, 4], min_drop=[0.3, 0.4])
         assert str(told.value) == (
-            "run 1 cannot answer 2 of 4 cells, for example min_images 3, min_drop 0.3: tags were "
-            "counted on 4 images of a class or more, and this cell admits tags on 3; leave those "
-            "cells out, or search the tables again with --min-images 3 --min-drop 0.3"
+            "run 1 cannot answer 2 of 4 cells, for example min_images 3, min_drop 0.3: tags on "
+            "fewer than 4 images of a class were not counted, and this cell admits tags on 3; "
+            "leave those cells out, or search the tables again with --min-images 3 --min-drop 0.3"
         )
-        with pytest.raises(ps.StoredCountsError, match="from 3 errors on, and this cell admits"):
+        with pytest.raises(ps.StoredCountsError, match="fewer than 3 errors were not counted"):
             run.sweep(min_drop=0.1)
 
 

@@ -150,11 +150,11 @@ def test_a_refiltered_run_has_weights_of_its_modes(run):
 
 def test_bad_training_tables(run):
     training, tags = data.frame(data.PREDICTIONS), data.frame(data.TAGS)
-    with pytest.raises(ps.OptionError, match="training needs tags beside it"):
+    with pytest.raises(ps.OptionError, match="training needs tags as well"):
         run.weights(training)
-    with pytest.raises(ps.OptionError, match="tags needs training beside it"):
+    with pytest.raises(ps.OptionError, match="tags needs training as well"):
         run.weights(tags=tags)
-    with pytest.raises(ps.OptionError, match="where is about a training table"):
+    with pytest.raises(ps.OptionError, match="where applies to a training table"):
         run.weights(where="true")
     with pytest.raises(ps.InputError, match=r"training: predictions.* has no rows"):
         run.weights(training.clear(), tags)
