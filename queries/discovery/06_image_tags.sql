@@ -1,6 +1,6 @@
 -- Which image carries which tag?
 -- reads: tags, images, vocabulary
--- returns: image_key, tag_id, copies (how often the tags table says so); tags of unknown images
+-- returns: image_key, tag_id, copies (how many rows say so); tags of unknown images
 --    and blank tags left out
 select
     i.image_key as image_key,

@@ -35,7 +35,7 @@ where
     m.error = 1
     and t.error = 1
 {% if 0 < max_absent < size %}
-    -- Absent tags come last: this one being present, at most so many follow.
+    -- Absent tags come last: as this one is present, at most this many follow.
     and m.tag_{{ size - max_absent }} <= {{ last_tag }}
 {% endif %}
 group by

@@ -43,8 +43,8 @@ inner join counts_{{ size - 1 }} as without_{{ left_out }}
 {% endfor %}
 {% endfor %}
 {% endif %}
-{# Every tag has its name: inner joins would say the same. But planners try the orders of those, which takes
-   longer with ten tables than all the rest of a small search. #}
+{# Every tag has its name, so inner joins would give the same. But planners try every order of those, which
+   takes longer with ten tables than the rest of a small search. #}
 {% for i in tags %}
 left join tag_names as n_{{ i }} on n_{{ i }}.tag_id = s.tag_{{ i }}
 {% endfor %}

@@ -9,7 +9,7 @@
 --    accuracy, class_images, class_errors, class_accuracy, accuracy_drop, excess_errors,
 --    error_coverage, tag_1 ... tag_6
 with minimal as (
-    -- 1e-9: comparisons are inclusive, whatever the rounding of an engine.
+    -- 1e-9: comparisons are inclusive, however an engine rounds.
     select
         s.class_name as class_name,
         s.tags as tags,
@@ -36,7 +36,7 @@ with minimal as (
 )
 
 select
-    -- Hashes have one length, so no class or tag can run into the next one.
+    -- Hashes all have the same length, so no class or tag can run into the next one.
     substring(md5(
         md5({{ grouping | literal }}) || md5(class_name)
 {% for i in range(1, largest + 1) %}

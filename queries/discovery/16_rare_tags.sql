@@ -1,7 +1,7 @@
 -- Which images carry tags that are too rare to count in their class? Appended images may make them
 -- frequent.
 -- reads: class_tags, vocabulary
--- parameter min_tag_images: fewest images of a tag that counts in a class
+-- parameter min_tag_images: fewest images on which a tag counts in a class
 -- returns: class_id, image_no, tag
 with rare_tags as (
     select class_id, tag_id

@@ -225,8 +225,8 @@ with sized as (
         c.images as images,
         count(*) as tags,
         sum(s.errors) as tagged_errors,
-        -- Pairs of tags that an error carries: it takes them in groups, so up to twice as many as
-        -- where each has the same number of tags.
+        -- Pairs of tags that the errors carry. Tags cluster on some errors, so this allows for
+        -- twice as many as if each had the same number of tags.
         least(
             cast(count(*) as double) * (count(*) - 1) / 2,
             cast(sum(s.errors) as double) * sum(s.errors) / c.errors
@@ -319,7 +319,7 @@ from sized
 
 -- candidates_2
 create or replace temp table candidates_2 as
--- Two survivors that differ in their last tag make a candidate; the bits that both have are its
+-- Two survivors that differ in their last tag make a candidate; the bits set in both are its
 -- errors. As in the portable plan, every subset of a survivor survives.
 with candidates as (
     select
@@ -387,7 +387,7 @@ from counted
 
 -- candidates_3
 create or replace temp table candidates_3 as
--- Two survivors that differ in their last tag make a candidate; the bits that both have are its
+-- Two survivors that differ in their last tag make a candidate; the bits set in both are its
 -- errors. As in the portable plan, every subset of a survivor survives.
 with candidates as (
     select
@@ -419,7 +419,7 @@ where errors >= min_errors
 -- counts_3
 create or replace temp table counts_3 as
 -- A set's images are those that its first two tags, the next two, and so on have in common: there
--- are few pairs, so that they are in the processor's cache. They are named before they are counted,
+-- are few pairs, so they fit in the processor's cache. They are named before they are counted,
 -- because DuckDB's planner takes long over hundreds of pairs of columns of two tables.
 with words as (
     select
@@ -569,7 +569,7 @@ left join tag_names as n_3 on n_3.tag_id = s.tag_3
 -- failure_modes
 create or replace temp table failure_modes as
 with minimal as (
-    -- 1e-9: comparisons are inclusive, whatever the rounding of an engine.
+    -- 1e-9: comparisons are inclusive, however an engine rounds.
     select
         s.class_name as class_name,
         s.tags as tags,
@@ -602,7 +602,7 @@ with minimal as (
 )
 
 select
-    -- Hashes have one length, so no class or tag can run into the next one.
+    -- Hashes all have the same length, so no class or tag can run into the next one.
     substring(md5(
         md5('["label"]') || md5(class_name)
         || coalesce(md5(tag_1), '')
@@ -817,7 +817,7 @@ numbers as (
     from digits as d_0
 ),
 
--- What log_factorial takes for a number: 8 more.
+-- The argument of log_factorial for each number: 8 more.
 raised as (
     select
         class_images,
@@ -834,7 +834,7 @@ raised as (
     from tested
 ),
 
--- ln of the binomial coefficients: the factors that all terms have in common.
+-- ln of the binomial coefficients that all terms have in common.
 common as (
     select
         class_images,
@@ -887,7 +887,7 @@ summands as (
     from common as t
     inner join numbers as n on n.number < t.terms
     where
-        -- Other numbers of errors are impossible: there are not so many right images.
+        -- Other numbers of errors are impossible: there are not that many right images.
         t.images - t.errors - n.number <= t.class_images - t.class_errors
 )
 
@@ -929,8 +929,8 @@ delete from "memory"."prime".failure_mode_chance where run_id = 1
 -- chance
 insert into "memory"."prime".failure_mode_chance
 with ranked as (
-    -- Sets that were never counted have too few errors to come before a failure mode, so that they
-    -- make the number of tests larger and no rank smaller.
+    -- Sets that were never counted have too few errors to come before a failure mode, so they
+    -- increase the number of tests but change no rank.
     select
         class_images,
         class_errors,

@@ -1,6 +1,6 @@
 -- Which image carries which tag, according to the new tags?
 -- reads: tags, present_images, known_tags
--- returns: image_id, tag_id (of known_tags), copies (how often the table says so); tags of unknown images
+-- returns: image_id, tag_id (of known_tags), copies (how many rows say so); tags of unknown images
 --    and blank tags left out
 with present as (
     select image_id

@@ -2,8 +2,8 @@
 -- reads: prime.tagged, prime.vocabulary, prime.rare_tags, class_numbers, known_tags, change_tags
 -- parameter schema: the quoted schema of the results
 -- parameter run_id: the run that counted
--- returns: class_id, tag_id (of known_tags), images, errors, counted_images (on how many it was, where
---    it counted in that class of the run; else null)
+-- returns: class_id, tag_id (of known_tags), images, errors, counted_images (on how many it was in the
+--    run, if it counted in that class; else null)
 with stored_counts as (
     select
         t.class_id as stored_class,

@@ -1,6 +1,6 @@
 -- Which tags are there now? Those of known_tags that an image still carries.
 -- reads: tag_counts, known_tags
--- returns: tag_id (from 1, so that sorted numbers are sorted tags), tag, known_id (its tag_id among
+-- returns: tag_id (from 1, in the order of the tags), tag, known_id (its tag_id among
 --    known_tags)
 with used as (
     select tag_id

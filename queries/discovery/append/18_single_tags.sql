@@ -1,6 +1,6 @@
 -- On how many images is each frequent tag of a class now, and how many lack it?
 -- reads: tag_counts, vocabulary, classes
--- parameter min_tag_images: fewest images of a tag that counts in a class
+-- parameter min_tag_images: fewest images on which a tag counts in a class
 -- parameter max_absent: how many tags of a set may be absent
 -- parameter last_tag: the largest tag_id of a tag; absent tags come after it
 -- returns: class_id, tag_1, images, errors

@@ -1,6 +1,6 @@
 -- Which tags counted in each class of the run so far?
 -- reads: tag_counts, vocabulary, class_numbers
--- parameter min_tag_images: fewest images of a tag that counted there
+-- parameter min_tag_images: fewest images on which a tag counted there
 -- parameter max_absent: how many tags of a set may be absent
 -- parameter last_tag: the largest tag_id of a tag now; absent tags come after it
 -- returns: class_id, tag_1 (as numbered now)

@@ -17,7 +17,7 @@ with stored as (
     where run_id = {{ run_id }}
 )
 
--- New ones, and those where fewer errors than before make a set count.
+-- New ones, and those where a set now needs fewer errors to count.
 select c.class_id as class_id
 from classes as c
 left join stored as s on s.class_name = c.class_name
@@ -25,7 +25,7 @@ where s.min_errors is null or c.min_errors < s.min_errors
 
 union
 
--- Those in which a tag has become frequent that has enough errors: no set with it was counted.
+-- Those in which a tag with enough errors has become frequent: no set with it was counted.
 select t.class_id as class_id
 from single_tags as t
 inner join classes as c on c.class_id = t.class_id
@@ -34,7 +34,7 @@ where k.tag_1 is null and t.errors >= c.min_errors
 
 union
 
--- Those in which so much has changed that it takes less time.
+-- Those in which so much has changed that counting again takes less time.
 select c.class_id as class_id
 from classes as c
 inner join (

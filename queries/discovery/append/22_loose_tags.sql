@@ -5,7 +5,7 @@
 --    current_tags
 -- parameter schema: the quoted schema of the results
 -- parameter run_id: the run that counted
--- parameter min_tag_images: fewest images of a tag that counts in a class
+-- parameter min_tag_images: fewest images on which a tag counts in a class
 -- returns: class_id, tag_id, image_no, error
 {% from 'discovery/append/rows.jinja' import place, now_rare %}
 with {{ now_rare(min_tag_images) }},

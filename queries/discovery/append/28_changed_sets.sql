@@ -23,6 +23,6 @@ inner join passing_{{ size - 1 }} as p
 {% endfor %}
 inner join changed_1 as t on t.change_no = m.change_no and t.tag_1 > m.tag_{{ size - 1 }}
 {% if 0 < max_absent < size %}
--- Absent tags come last: this one being present, at most so many follow.
+-- Absent tags come last: as this one is present, at most this many follow.
 where m.tag_{{ size - max_absent }} <= {{ last_tag }}
 {% endif %}

@@ -4,7 +4,7 @@
 -- returns: class_id, tag_1 ... tag_size, images, errors (both null for a new set)
 {% set tags = range(1, size + 1) %}
 with known_sets as (
-    -- Where a tag is no longer frequent, no set with it is left.
+    -- If a tag is no longer frequent, no set with it is left.
     select
         s.class_id as class_id,
 {% for i in tags %}

@@ -4,8 +4,8 @@
 -- returns: class_id, tag_1 ... tag_size, images, errors
 {% from 'discovery/append/rows.jinja' import kept_counts %}
 {% set tags = range(1, size + 1) %}
--- The images that carry all tags. No join for each tag: of several large tables an engine may choose an order
--- that takes longer than a full search.
+-- The images that carry all tags. Not a join for each tag: with several large tables, an engine may choose an
+-- order that takes longer than a full search.
 with carriers as (
     select
         n.class_id as class_id,

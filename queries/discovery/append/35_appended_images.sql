@@ -1,10 +1,10 @@
--- Keep which image carries which tag, for a run that grew, instead of discovery/publish/01_images: what
+-- Store which image carries which tag, for a run that grew, instead of discovery/publish/01_images: what
 -- stays the same is copied from the run so far.
 -- reads: prime.tagged, outcomes, vocabulary, tag_counts, single_tags, loose_tags, class_numbers, tag_numbers
 -- parameter schema: the quoted schema of the results
 -- parameter run_id: the new run
 -- parameter stored_run_id: the run that counted
--- parameter min_tag_images: fewest images of a tag that counts in a class
+-- parameter min_tag_images: fewest images on which a tag counts in a class
 -- returns: nothing; adds the images of the run to outcomes, vocabulary, tagged and rare_tags
 {% from 'discovery/append/rows.jinja' import place, now_rare %}
 insert into {{ schema }}.outcomes

@@ -1,4 +1,4 @@
--- Is a tag named like the absence of another one ("not water")?
+-- Does a tag have the name of another one's absence ("not water")?
 -- reads: vocabulary
 -- returns: one row: tags, tag (the first one that has such a namesake)
 select

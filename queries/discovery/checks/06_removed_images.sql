@@ -1,7 +1,7 @@
 -- Are the images to remove in the run, and not among the new predictions?
 -- reads: removed_images, named_images, new_predictions
 -- returns: one row: images, unknown (images that the run does not have), unknown_example, again (images
---    both to remove and newly predicted), again_example
+--    that are both to be removed and newly predicted), again_example
 select
     count(*) as images,
     sum(case when s.image_id is null then 1 else 0 end) as unknown,

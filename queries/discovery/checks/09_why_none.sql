@@ -1,7 +1,7 @@
 -- Why are there no failure modes?
 -- reads: classes, tag_sets, the relation `frequent`
 -- parameter min_images: fewest images of a failure mode
--- parameter frequent = 'tagged': which relation has the frequent tags, or none where it is no longer
+-- parameter frequent = 'tagged': which relation has the frequent tags, or none if they are no longer
 --    known
 -- returns: one row: classes, images, errors, largest_class, fewest_errors, frequent_tags,
 --    tag_sets, largest_drop

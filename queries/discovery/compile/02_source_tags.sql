@@ -9,15 +9,15 @@
 select
     cast(g.{{ image_id }} as varchar) as image_id,
     case
-        -- Not trim: some engines take more than a space away.
+        -- Not trim: some engines remove more than spaces.
         when replace(replace(replace(replace(
             cast(g.{{ tag }} as varchar), chr(9), ''
         ), chr(10), ''), chr(13), ''), ' ', '') <> '' then cast(g.{{ tag }} as varchar)
     end as tag
 from {{ table }} as g
 {% if min_score is not none %}
--- Some engines take "not a number" for the largest of all.
+-- Some engines sort "not a number" as the largest of all.
 where g.{{ score }} >= {{ min_score }}
-    -- As a text: a literal of this size is not a double everywhere.
+    -- As text: a literal of this size is not a double everywhere.
     and g.{{ score }} <= cast('1.7976931348623157e308' as double)
 {% endif %}

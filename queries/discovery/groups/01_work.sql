@@ -7,8 +7,8 @@ with sized as (
         c.images as images,
         count(*) as tags,
         sum(s.errors) as tagged_errors,
-        -- Pairs of tags that an error carries: it takes them in groups, so up to twice as many as
-        -- where each has the same number of tags.
+        -- Pairs of tags that the errors carry. Tags cluster on some errors, so this allows for
+        -- twice as many as if each had the same number of tags.
         least(
             cast(count(*) as double) * (count(*) - 1) / 2,
             cast(sum(s.errors) as double) * sum(s.errors) / c.errors

@@ -1,4 +1,4 @@
--- Keep which image carries which tag: the frequent tags of each class, and the rare ones in a table of
+-- Store which image carries which tag: the frequent tags of each class, and the rare ones in a table of
 -- their own.
 -- reads: outcomes, vocabulary, tagged, rare_tags
 -- parameter schema: the quoted schema of the results

@@ -1,9 +1,9 @@
 -- Make a run visible: its row in runs, the last statement of the transaction.
 -- parameter schema: the quoted schema of the results
 -- parameter run_id: the run
--- parameter counted_run_id: the run whose counts it rests on
+-- parameter counted_run_id: the run whose counts it uses
 -- parameter created_at: UTC
--- parameter status: complete, or unpublished until its job has published what it makes of it
+-- parameter status: complete, or unpublished until its job has published its outputs
 -- parameter version: of prime_sql
 -- parameter options: JSON
 -- parameter sources: JSON

@@ -22,7 +22,7 @@ numbers as (
 {% endfor %}
 ),
 
--- What log_factorial takes for a number: 8 more.
+-- The argument of log_factorial for each number: 8 more.
 raised as (
     select
         class_images,
@@ -39,7 +39,7 @@ raised as (
     from tested
 ),
 
--- ln of the binomial coefficients: the factors that all terms have in common.
+-- ln of the binomial coefficients that all terms have in common.
 common as (
     select
         class_images,
@@ -72,7 +72,7 @@ summands as (
     from common as t
     inner join numbers as n on n.number < t.terms
     where
-        -- Other numbers of errors are impossible: there are not so many right images.
+        -- Other numbers of errors are impossible: there are not that many right images.
         t.images - t.errors - n.number <= t.class_images - t.class_errors
 )
 

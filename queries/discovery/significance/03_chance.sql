@@ -2,14 +2,14 @@
 -- reads: prime.failure_modes, p_values
 -- parameter schema: the quoted schema of the results
 -- parameter run_id: the run
--- parameter eligible: how many tag sets could have been failure modes, or none for no q-values
+-- parameter eligible: how many tag sets could have been failure modes; none for no q-values
 -- returns: run_id, mode_id, accuracy_low and accuracy_high (Wilson interval, 95 %), p_value, q_value
 --    (Benjamini and Hochberg; null without eligible), family_wise_p (null:
 --    questions/chance/03_family_wise fills it)
 {% from 'definitions.jinja' import wilson %}
 with ranked as (
-    -- Sets that were never counted have too few errors to come before a failure mode, so that they
-    -- make the number of tests larger and no rank smaller.
+    -- Sets that were never counted have too few errors to come before a failure mode, so they
+    -- increase the number of tests but change no rank.
     select
         class_images,
         class_errors,

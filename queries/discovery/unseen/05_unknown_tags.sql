@@ -1,4 +1,4 @@
--- Which absent tags of failure modes does no image of the unseen data carry?
+-- Which absent tags of failure modes are on no image of the unseen data?
 -- reads: wanted_tags, unseen_vocabulary
 -- returns: one row: tags, example, failure_modes (that need one of them)
 select

@@ -1,6 +1,6 @@
 -- Which unseen images of a class carry each tag that a failure mode of the class names?
 -- reads: wanted_tags, predictions, images, unseen_vocabulary, image_tags
--- returns: class_tag_id, image_key, error; without a tag, all images of the class
+-- returns: class_tag_id, image_key, error; for a row without a tag, all images of the class
 with class_tags as (
     select class_tag_id, class_name, tag
     from wanted_tags

@@ -1,6 +1,6 @@
 -- How many unseen images and errors does each failure mode have?
 -- reads: wanted_tags, unseen_vocabulary, unseen_tagged
--- parameter most: rows of a mode in wanted_tags, at most
+-- parameter most: most rows of a mode in wanted_tags
 -- returns: mode_id, images, errors; one row for each mode that some unseen image belongs to
 {% set places = range(1, most + 1) %}
 with support as (
@@ -9,7 +9,7 @@ with support as (
     group by class_tag_id
 ),
 
--- A tag that these data do not know at all may be missing from every image for want of a tagger.
+-- A tag that is nowhere in these data may be missing only because no tagger looked for it.
 unknown as (
     select w.mode_id as mode_id
     from wanted_tags as w

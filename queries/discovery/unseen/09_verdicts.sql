@@ -1,7 +1,7 @@
 -- Does each failure mode hold on unseen data?
 -- reads: wanted_tags, unseen_counts, unseen_classes
 -- parameter min_unseen_images: with fewer images a mode is undecided
--- parameter least_drop: with a smaller drop of accuracy it fails
+-- parameter least_drop: with a smaller accuracy drop it fails
 -- returns: mode_id, images, errors, accuracy, accuracy_low, accuracy_high, class_images,
 --    class_errors, class_accuracy, accuracy_drop, verdict (holds, fails or undecided)
 {% from 'definitions.jinja' import wilson %}
@@ -40,7 +40,7 @@ select
     images,
     errors,
     accuracy,
-    -- Where all or none are errors the end is known; rounding would miss it.
+    -- Where all or none are errors, the end is exactly 0 or 1; rounding would miss it.
     case
         when images = 0 then null
         when errors = images then 0.0
@@ -58,7 +58,7 @@ select
     -- Too few images first: they neither confirm nor refute.
     case
         when images < {{ min_unseen_images }} then 'undecided'
-        -- 1e-9: comparisons are inclusive, whatever the rounding of an engine.
+        -- 1e-9: comparisons are inclusive, however an engine rounds.
         when class_accuracy - accuracy >= {{ least_drop }} - 1e-9 then 'holds'
         else 'fails'
     end as verdict

@@ -1,4 +1,4 @@
--- Keep the verdicts of a run instead of earlier ones.
+-- Store the verdicts of a run, replacing earlier ones.
 -- reads: verdicts
 -- parameter schema: the quoted schema of the results
 -- parameter run_id: the run

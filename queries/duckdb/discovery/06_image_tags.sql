@@ -1,7 +1,7 @@
--- Which tags does each image carry? A list for each image: it takes less time to tell the few tags of
--- an image apart than all pairs of an image and a tag.
+-- Which tags does each image carry? A list for each image: it takes less time to tell apart the few
+-- tags of an image than all pairs of image and tag.
 -- reads: tags, images, vocabulary
--- returns: image_id, tag_ids (a list, each once), tag_rows (how many the tags table has); tags of unknown
+-- returns: image_id, tag_ids (a list, each once), tag_rows (how many rows the tags table has); tags of unknown
 --    images and blank tags left out
 with listed as (
     select

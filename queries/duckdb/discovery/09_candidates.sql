@@ -20,7 +20,7 @@ where t.error = 1
 group by t.class_id, t.tag_id, c.min_errors
 having count(*) >= c.min_errors
 {% elif size == 2 and pairs_by_rows %}
--- With many tags, most pairs never occur together, and trying them all would take the square of the
+-- With many tags, most pairs never occur, and the time to try them all grows with the square of the
 -- number of tags.
 with errors as (
     select
@@ -49,7 +49,7 @@ where a.tag_id <= {{ last_tag }}
 group by a.class_id, a.tag_id, b.tag_id, c.min_errors
 having count(*) >= c.min_errors
 {% else %}
--- Two survivors that differ in their last tag make a candidate; the bits that both have are its
+-- Two survivors that differ in their last tag make a candidate; the bits set in both are its
 -- errors. As in the portable plan, every subset of a survivor survives.
 with candidates as (
     select
@@ -69,7 +69,7 @@ with candidates as (
         and b.tag_{{ size - 1 }} > a.tag_{{ size - 1 }}
     inner join classes as c on c.class_id = a.class_id
 {% if 0 < max_absent < size %}
-    -- Absent tags come last: this one being present, at most so many follow.
+    -- Absent tags come last: as this one is present, at most this many follow.
     where a.tag_{{ size - max_absent }} <= {{ last_tag }}
 {% endif %}
 )

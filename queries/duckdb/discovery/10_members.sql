@@ -1,5 +1,5 @@
 -- Which images carry all tags of a surviving set? As bits, one row for each set: in words, which are
--- counted faster, or in one bit string, where so many columns would take too much memory. Where
+-- counted faster, or in one bit string, where that many columns would take too much memory. Where
 -- right_words is 0, only the misclassified images: larger sets are counted from pairs.
 -- reads: size 1: tagged, classes, candidates_1; larger: members_1, members_(size - 1),
 --    candidates_size
@@ -18,8 +18,8 @@
 select
     t.class_id as class_id,
     t.tag_id as tag_1,
-    -- Errors come first in a class, so the right images start where the errors end. Constant
-    -- bounds, because bitstring_agg takes no others.
+    -- Errors come first in a class, so the right images start where the errors end. The bounds are
+    -- constant because bitstring_agg takes no others.
     bitstring_agg(t.image_no, 0, {{ most_errors - 1 }}) filter (where t.error = 1) as errors_0
 {%- if right_words %},
     bitstring_agg(cast(t.image_no - c.errors as integer), 0, {{ most_right - 1 }})

@@ -22,7 +22,7 @@ with counted as (
 )
 {% else %}
 -- A set's images are those that its first two tags, the next two, and so on have in common: there
--- are few pairs, so that they are in the processor's cache. They are named before they are counted,
+-- are few pairs, so they fit in the processor's cache. They are named before they are counted,
 -- because DuckDB's planner takes long over hundreds of pairs of columns of two tables.
 with words as (
     select
@@ -42,8 +42,8 @@ with words as (
 {% for pair in pairs %}
 {% set p = places[loop.index0] %}
 {% if p == 1 and size > 3 and bits %}
-    -- One thread reads the rows of a table up to the 122,880th, but all share the groups of an
-    -- aggregate; no row is dropped, as each pair is there once. For sets of three it takes longer.
+    -- One thread alone reads the first 122,880 rows of a table, but all threads share the groups of an
+    -- aggregate; no row is dropped, as each pair occurs once. For sets of three it takes longer.
     inner join (select distinct on (class_id, tag_1, tag_2) * from members_2) as p_1
 {% else %}
     inner join members_{{ pair | length }} as p_{{ p }}

@@ -1,4 +1,4 @@
--- How many pairs of tags are there to count: those that the errors carry, or all?
+-- How many pairs of tags do the errors carry, and how many are there in all?
 -- reads: candidates_1, classes
 -- returns: carried (an estimate, as if each error of a class had the same number of tags), tried
 with sized as (

@@ -1,4 +1,4 @@
--- Which classes has a run?
+-- Which classes does a run have?
 -- parameter schema: the quoted schema of the results, prime
 -- returns: nothing; makes the table classes and its comments
 create table if not exists {{ schema }}.classes (

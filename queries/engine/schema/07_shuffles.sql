@@ -11,6 +11,6 @@ create table if not exists {{ schema }}.shuffles (
 comment on table {{ schema }}.shuffles is 'One row for each search on shuffled errors: what chance alone gives';
 comment on column {{ schema }}.shuffles.run_id is 'The run whose errors were shuffled within their classes';
 comment on column {{ schema }}.shuffles.shuffle is 'Number of the shuffle, from 1';
-comment on column {{ schema }}.shuffles.seed is 'What it was shuffled by';
+comment on column {{ schema }}.shuffles.seed is 'Seed of the shuffle';
 comment on column {{ schema }}.shuffles.failure_modes is 'How many failure modes chance gave';
 comment on column {{ schema }}.shuffles.smallest_p is 'The smallest p-value among them, or null';

@@ -17,6 +17,6 @@ comment on column {{ schema }}.validation_runs.created_at is 'When they were che
 comment on column {{ schema }}.validation_runs.sources is 'Where the unseen predictions and tags came from, JSON object, without credentials';
 comment on column {{ schema }}.validation_runs.condition is 'SQL condition on the unseen predictions, or null';
 comment on column {{ schema }}.validation_runs.min_unseen_images is 'A failure mode on fewer unseen images is undecided';
-comment on column {{ schema }}.validation_runs.tolerance is 'By how much the drop may fall short of min_drop of the run and still hold';
+comment on column {{ schema }}.validation_runs.tolerance is 'How far the drop may fall short of min_drop of the run for the mode to hold all the same';
 comment on column {{ schema }}.validation_runs.images is 'Unseen images';
 comment on column {{ schema }}.validation_runs.warnings is 'What was odd about the unseen data, JSON array';

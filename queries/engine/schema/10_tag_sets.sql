@@ -31,4 +31,4 @@ comment on column {{ schema }}.tag_sets.tag_6 is 'Sixth tag, or null';
 comment on column {{ schema }}.tag_sets.images is 'Images of the class that carry all tags';
 comment on column {{ schema }}.tag_sets.errors is 'Misclassified ones among them';
 comment on column {{ schema }}.tag_sets.accuracy is '1 - errors / images';
-comment on column {{ schema }}.tag_sets.necessity_margin is 'By how much accuracy rises at least when one tag is left out';
+comment on column {{ schema }}.tag_sets.necessity_margin is 'Smallest rise in accuracy when one tag is left out';

@@ -6,7 +6,7 @@ create table if not exists {{ schema }}.vocabulary (
     tag_id integer not null,
     tag varchar not null
 );
-comment on table {{ schema }}.vocabulary is 'The tags of a run that counted, those that are frequent in some class';
+comment on table {{ schema }}.vocabulary is 'The tags of a run that counted: those that are frequent in some class';
 comment on column {{ schema }}.vocabulary.run_id is 'The run that counted';
 comment on column {{ schema }}.vocabulary.tag_id is 'Number of the tag, in the order of the tags';
 comment on column {{ schema }}.vocabulary.tag is 'The tag';

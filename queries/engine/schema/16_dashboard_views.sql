@@ -1,11 +1,11 @@
--- What does a dashboard (Evidence, Metabase, a spreadsheet) show of the runs in a file?
+-- What does a dashboard (Evidence, Metabase, a spreadsheet) show about the runs in a file?
 -- parameter schema: the quoted schema of the results, prime
 -- parameter largest: how many tag columns there are
--- returns: nothing; makes the views v_… and their comments. Flat columns, no lists, JSON is read into
+-- returns: nothing; makes the views v_… and their comments. Flat columns without lists; JSON is read into
 --    typed ones. v_runs, v_failure_modes_all_runs and v_failure_mode_history are about all runs, the
 --    others about the latest run of each job; all runs without a job count as one more job. A run that
 --    its job did not publish is in none of them. Their tables have no schema before their names, as in
---    03_views.
+--    15_views.
 {% from 'engine/schema/members.jinja' import members_of %}
 create view if not exists {{ schema }}.v_runs as
 with class_totals as (
@@ -94,14 +94,14 @@ comment on view {{ schema }}.v_runs is 'One row for each run: what it searched, 
 comment on column {{ schema }}.v_runs.run_id is 'Number of the run in this database, from 1';
 comment on column {{ schema }}.v_runs.job is 'Name of the job that made it, or null';
 comment on column {{ schema }}.v_runs.created_at is 'When the run was published, UTC';
-comment on column {{ schema }}.v_runs.is_latest is 'Whether it is the latest run of its job; all runs without a job are one job more';
+comment on column {{ schema }}.v_runs.is_latest is 'Whether it is the latest run of its job; all runs without a job count as one more job';
 comment on column {{ schema }}.v_runs.images is 'Images in all classes';
 comment on column {{ schema }}.v_runs.errors is 'Misclassified ones among them';
 comment on column {{ schema }}.v_runs.accuracy is '1 - errors / images';
 comment on column {{ schema }}.v_runs.classes is 'Number of classes';
 comment on column {{ schema }}.v_runs.failure_modes is 'Number of failure modes';
-comment on column {{ schema }}.v_runs.largest_accuracy_drop is 'Largest accuracy drop of its failure modes; null where there is none';
-comment on column {{ schema }}.v_runs.validated_at is 'When its failure modes were checked on unseen data, UTC; null where they were not';
+comment on column {{ schema }}.v_runs.largest_accuracy_drop is 'Largest accuracy drop of its failure modes; null if there are none';
+comment on column {{ schema }}.v_runs.validated_at is 'When its failure modes were checked on unseen data, UTC; null if they were not';
 comment on column {{ schema }}.v_runs.unseen_images is 'Unseen images that they were checked on';
 comment on column {{ schema }}.v_runs.holding_modes is 'Failure modes that hold on unseen data';
 comment on column {{ schema }}.v_runs.failing_modes is 'Failure modes that fail on unseen data';
@@ -110,19 +110,19 @@ comment on column {{ schema }}.v_runs.predictions_source is 'Where the predictio
 comment on column {{ schema }}.v_runs.tags_source is 'Where the tags came from, without credentials';
 comment on column {{ schema }}.v_runs.group_by is 'Columns whose values make the class';
 comment on column {{ schema }}.v_runs.condition is 'SQL condition on the predictions, or null';
-comment on column {{ schema }}.v_runs.error_condition is 'SQL condition that is true where the model is wrong; null: label <> prediction';
+comment on column {{ schema }}.v_runs.error_condition is 'SQL condition that is true if the model is wrong; null: label <> prediction';
 comment on column {{ schema }}.v_runs.method is 'exhaustive, or greedy: some failure modes may be missing';
 comment on column {{ schema }}.v_runs.max_tags is 'Largest number of tags';
 comment on column {{ schema }}.v_runs.min_images is 'Fewest images of a failure mode';
 comment on column {{ schema }}.v_runs.min_drop is 'Smallest accuracy drop of a failure mode';
-comment on column {{ schema }}.v_runs.necessity is 'By how much accuracy rises at least without any one tag, for 2, 3, … tags';
-comment on column {{ schema }}.v_runs.min_tag_images is 'A tag counts in a class from so many images on';
+comment on column {{ schema }}.v_runs.necessity is 'Smallest rise in accuracy without any one tag, for 2, 3, … tags';
+comment on column {{ schema }}.v_runs.min_tag_images is 'Fewest images on which a tag counts in a class';
 comment on column {{ schema }}.v_runs.max_absent is 'Largest number of absent tags';
 comment on column {{ schema }}.v_runs.max_q is 'Largest q-value of a failure mode, or null';
 comment on column {{ schema }}.v_runs.min_score is 'Tags with a lower score were left out; null: none';
 comment on column {{ schema }}.v_runs.warnings is 'How many things were odd about the input, see runs.warnings';
-comment on column {{ schema }}.v_runs.note is 'Why there are no failure modes, where there are none';
-comment on column {{ schema }}.v_runs.counted_run_id is 'The run that counted: itself, or the one whose stored counts it asked again';
+comment on column {{ schema }}.v_runs.note is 'Why there are no failure modes, if there are none';
+comment on column {{ schema }}.v_runs.counted_run_id is 'The run that counted: itself, or the one whose stored counts it reused';
 comment on column {{ schema }}.v_runs.version is 'Version of prime_sql';
 
 create view if not exists {{ schema }}.v_failure_modes_all_runs as
@@ -182,13 +182,13 @@ left join validations as v on v.run_id = m.run_id and v.mode_id = m.mode_id;
     ("accuracy_drop", "class_accuracy - accuracy"),
     ("excess_errors", "errors - images x error rate of the class"),
     ("error_coverage", "Share of the errors of the class"),
-    ("p_value", "Probability of so many errors or more, were those of the class dealt out at random"),
+    ("p_value", "Probability of at least this many errors if those of the class were dealt out at random"),
     ("q_value", "p_value adjusted for all eligible tag sets; null until asked for"),
     ("family_wise_p", "Share of the shuffles in which chance gave a failure mode as unlikely; null until asked for"),
-    ("verdict", "On unseen data: holds, fails or undecided; null where the run was not validated"),
+    ("verdict", "On unseen data: holds, fails or undecided; null if the run was not validated"),
     ("unseen_images", "Unseen images of the class that fit the tags"),
     ("unseen_errors", "Misclassified ones among them"),
-    ("unseen_accuracy", "1 - unseen_errors / unseen_images; null where there is no image"),
+    ("unseen_accuracy", "1 - unseen_errors / unseen_images; null if there are no images"),
     ("unseen_accuracy_drop", "Accuracy on the unseen images of the class - unseen_accuracy"),
 ] %}
 comment on view {{ schema }}.v_failure_modes_all_runs is 'One row for each failure mode of each run, with its p-value and, once validated, its verdict';
@@ -241,7 +241,7 @@ inner join v_failure_modes_all_runs as f
     on f.run_id = s.first_run_id and f.mode_id = s.mode_id
 inner join v_failure_modes_all_runs as l
     on l.run_id = s.last_run_id and l.mode_id = s.mode_id;
-comment on view {{ schema }}.v_failure_mode_history is 'One row for each job and tag set that was a failure mode in any of its runs, whatever thresholds those had';
+comment on view {{ schema }}.v_failure_mode_history is 'One row for each job and tag set that was a failure mode in any of its runs, regardless of their thresholds';
 comment on column {{ schema }}.v_failure_mode_history.job is 'Name of the job, or null';
 comment on column {{ schema }}.v_failure_mode_history.mode_id is 'The failure mode';
 comment on column {{ schema }}.v_failure_mode_history.class_name is 'The class';
@@ -292,7 +292,7 @@ comment on column {{ schema }}.v_classes.images is 'Images of the class';
 comment on column {{ schema }}.v_classes.errors is 'Misclassified images of the class';
 comment on column {{ schema }}.v_classes.accuracy is '1 - errors / images';
 comment on column {{ schema }}.v_classes.failure_modes is 'Number of its failure modes';
-comment on column {{ schema }}.v_classes.largest_accuracy_drop is 'Largest accuracy drop of its failure modes; null where there is none';
+comment on column {{ schema }}.v_classes.largest_accuracy_drop is 'Largest accuracy drop of its failure modes; null if there are none';
 
 create view if not exists {{ schema }}.v_failure_mode_tags as
 select
@@ -315,9 +315,9 @@ comment on column {{ schema }}.v_failure_mode_tags.mode_id is 'The failure mode'
 comment on column {{ schema }}.v_failure_mode_tags.class_name is 'Its class';
 comment on column {{ schema }}.v_failure_mode_tags.tags is 'All its tags, sorted, joined with " + "';
 comment on column {{ schema }}.v_failure_mode_tags.tag is 'One of them';
-comment on column {{ schema }}.v_failure_mode_tags.is_present is 'Whether images carry it; false where the mode says "not TAG"';
+comment on column {{ schema }}.v_failure_mode_tags.is_present is 'Whether images carry it; false if the mode says "not TAG"';
 comment on column {{ schema }}.v_failure_mode_tags.accuracy is 'Accuracy of the mode';
-comment on column {{ schema }}.v_failure_mode_tags.accuracy_without is 'Accuracy on the set without this tag; of the class where it is the only one';
+comment on column {{ schema }}.v_failure_mode_tags.accuracy_without is 'Accuracy on the set without this tag; on the class if it is the only one';
 comment on column {{ schema }}.v_failure_mode_tags.necessity_margin is 'accuracy_without - accuracy';
 
 create view if not exists {{ schema }}.v_failure_mode_images as

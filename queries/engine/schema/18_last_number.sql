@@ -1,7 +1,7 @@
--- Which is the largest number of a run in any table, also of a run that was never completed?
+-- What is the largest run number in any table, including runs that were never completed?
 -- parameter schema: the quoted schema of the results
 -- parameter tables: the tables that hold rows of runs
--- returns: one row: run_id, 0 where there is none
+-- returns: one row: run_id, 0 if there is none
 select coalesce(max(n.run_id), 0) as run_id
 from (
 {% for table in tables %}

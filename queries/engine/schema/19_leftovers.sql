@@ -1,9 +1,9 @@
--- Which rows do not belong to any run? A process that was killed while it wrote a run may have left
+-- Which rows do not belong to any run? A process that was killed while writing a run may have left
 -- them.
 -- reads: runs
 -- parameter schema: the quoted schema of the results
 -- parameter tables: the tables that hold rows of runs
--- returns: run_id, table_name, rows_left (how many); no rows where all is well
+-- returns: run_id, table_name, rows_left (how many); no rows if all is well
 {% for table in tables if table != "runs" %}
 select
     t.run_id as run_id,

@@ -3,11 +3,11 @@
 -- asked as: failure_modes_by
 -- parameter column: the column of that table to break the modes down by
 -- parameter table = None: that table, or a file; the one table with such columns if left out
--- parameter image_id = 'image_id': its column of the image
--- parameter measure = None: a number column to sum over the errors, such as cost
--- returns: the column's value, class_name, tags, images, errors, accuracy, with a measure its sum
---    over the errors; mode_id; one row for each value and failure mode, most errors (or the
---    largest sum) first
+-- parameter image_id = 'image_id': its column of image ids
+-- parameter measure = None: a numeric column to sum over the errors, such as cost
+-- returns: the column's value, class_name, tags, images, errors, accuracy, the sum of the measure
+--    (if any) over the errors, mode_id; one row for each value and failure mode, most errors (or
+--    the largest sum) first
 select
     b.{{ column | identifier }} as {{ column | identifier }},
     m.class_name as class_name,

@@ -1,4 +1,4 @@
--- Which counted tag sets fail just one of the three conditions, and by how much?
+-- Which counted tag sets fail only one of the three conditions, and by how much?
 -- reads: tag_sets, classes
 -- asked as: near_misses
 -- parameter min_images = None: fewest images of a failure mode; the run's if left out
@@ -7,7 +7,7 @@
 -- parameter most = 50: how many rows
 -- returns: class_name, tags, missed (images, accuracy_drop or necessity), missed_by (in images, or as a
 --    fraction), images, errors, accuracy, class_accuracy, accuracy_drop, necessity_margin, tag_count;
---    nearest first, measured against the threshold. Sets with too few errors for the search to count
+--    nearest first, relative to the threshold. Sets with too few errors for the search to count
 --    are left out.
 with measured as (
     select

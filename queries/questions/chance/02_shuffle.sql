@@ -3,7 +3,7 @@
 -- parameter schema: the quoted schema of the results
 -- parameter run_id: the run whose errors were shuffled
 -- parameter shuffle: number of the shuffle, from 1
--- parameter seed: what it was shuffled by
+-- parameter seed: the seed of the shuffle
 -- returns: nothing; adds a row to shuffles
 insert into {{ schema }}.shuffles
 select

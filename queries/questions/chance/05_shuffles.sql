@@ -1,7 +1,7 @@
 -- How many failure modes did chance alone give, with the errors shuffled within their classes?
 -- reads: prime.shuffles, runs
 -- asked as: shuffles
--- returns: shuffle, failure_modes, smallest_p (of its failure modes), seed; none until asked for:
+-- returns: shuffle, failure_modes, smallest_p (of its failure modes), seed; no rows until asked for:
 --    `prime-sql chance --shuffles 20`
 select
     s.shuffle as shuffle,

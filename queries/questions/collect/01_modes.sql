@@ -1,4 +1,4 @@
--- What is known of every failure mode: how sure it is, and whether it holds on unseen data?
+-- What is known about every failure mode: how sure it is, and whether it holds on unseen data?
 -- reads: failure_modes, failure_mode_chance, families, with validated validations
 -- parameter validated: whether the run was checked on unseen data
 -- returns: place (by excess errors, from 1), the columns of failure_modes, accuracy_low and

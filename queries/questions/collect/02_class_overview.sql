@@ -1,4 +1,4 @@
--- Which classes have failure modes, and how many of their errors are in one?
+-- Which classes have failure modes, and how many of their errors are in any?
 -- reads: classes, failure_modes, mode_images
 -- returns: class_name, images, errors, accuracy, failure_modes, mode_errors (errors that are in at
 --    least one mode); one row for each class, those with most such errors first

@@ -2,9 +2,9 @@
 -- are they really?
 -- reads: detailed, failure_modes, classes, outcomes, detailed_images
 -- parameter column: prediction, or label where the class is the prediction
--- parameter most: how many names of each mode
+-- parameter most: how many names for each mode
 -- returns: card, name (the prediction, or the label), images (errors with this name), error_share (of
---    the mode's errors), other_error_share (of the class's errors outside of the mode; null where there
+--    the mode's errors), other_error_share (of the class's errors outside the mode; null where there
 --    are none), names (how many different ones there are); the most common first
 with in_mode as (
     select

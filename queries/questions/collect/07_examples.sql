@@ -1,10 +1,10 @@
--- Which images show these modes: hard ones, that the model gets wrong, and easy ones?
+-- Which images show these modes: hard ones, which the model gets wrong, and easy ones?
 -- reads: detailed_images, and the table of images where the database has one
 -- parameter hard: how many wrong ones of each mode
 -- parameter easy: how many right ones of each mode
 -- parameter images = None: the quoted name of a table with image_id and uri
 -- returns: card, place (from 1), image_id, label, prediction, error (1 wrong, 0 right), uri (null where
---    unknown); errors first. The choice looks random and is the same every time.
+--    unknown); errors first. The choice looks random but is the same every time.
 with shuffled as (
     select
         card,

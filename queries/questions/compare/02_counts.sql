@@ -1,4 +1,4 @@
--- How many images and errors do the failure modes of two runs have in one of them?
+-- How many images and errors do the failure modes of two runs have in one of the runs?
 -- reads: wanted (the mode_tags of both runs, each once), failure_modes, tag_sets, classes of the run;
 --    vocabulary and tagged of the run that counted
 -- parameter largest: how many tag columns there are
@@ -38,7 +38,7 @@ counted as (
     having count(*) = w.tag_count
 ),
 
--- Sets with too few errors were never counted: their images are. Only frequent tags have any.
+-- Sets with too few errors were never counted, so count their images. Only frequent tags have any.
 hits as (
     select
         w.mode_id as mode_id,
@@ -96,7 +96,7 @@ select
     case when f.mode_id is null then 0 else 1 end as is_mode,
     c.images as class_images,
     c.errors as class_errors,
-    -- A mode of absent tags only: the images of the class that no tag hits.
+    -- A mode of only absent tags: the images of the class that carry none of them.
     coalesce(
         s.images,
         case when m.present_tags = 0 then c.images - j.hit_images else j.images end

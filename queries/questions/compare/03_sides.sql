@@ -1,12 +1,12 @@
--- What is known of each failure mode of two runs, and can it be compared?
+-- What is known about each failure mode of two runs, and can it be compared?
 -- reads: wanted, counts_a, counts_b
 -- parameter min_images_a: fewest images of a failure mode in run A
 -- parameter min_images_b: fewest images of a failure mode in run B
 -- parameter min_drop_a: smallest accuracy drop in run A
 -- parameter min_drop_b: smallest accuracy drop in run B
 -- returns: mode_id, class_name, tags, tag_count; is_mode, images, errors, class_images, class_errors
---    of both (_a, _b); min_drop (of the run that found it, A where both did); compared (1 where both
---    runs found it, or the other one has as many images as the finder asks for, else 0)
+--    of both (_a, _b); min_drop (of the run that found it, A if both did); compared (1 if both runs
+--    found it, or the other one has as many images as the finder asks for, else 0)
 with modes as (
     select mode_id, class_name, tags, tag_count
     from wanted

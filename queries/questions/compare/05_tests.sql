@@ -1,5 +1,4 @@
--- If nothing changed, how likely would a change of accuracy be that is as unlikely as this one, or more
--- so?
+-- If nothing changed, how likely is a change in accuracy that is at least as unlikely as this one?
 -- reads: sides, numbers
 -- returns: mode_id, p_value (Fisher's exact test, two-sided), q_value (Benjamini and Hochberg, over
 --    all modes compared); one row for each mode compared
@@ -16,8 +15,8 @@ with tables as (
     where compared = 1
 ),
 
--- Every number of errors that A could have, given the errors of both: a hypergeometric
--- distribution, from the ratio of each probability to the one before it.
+-- Every number of errors that A could have, given the errors of both together: a hypergeometric
+-- distribution, computed from the ratio of each probability to the one before it.
 ratios as (
     select
         t.mode_id as mode_id,
@@ -56,7 +55,7 @@ scales as (
 ),
 
 p_values as (
-    -- 1e-7: equal probabilities count as equal, whatever their rounding.
+    -- 1e-7: equal probabilities count as equal, however they are rounded.
     select
         l.mode_id as mode_id,
         sum(case when l.log_weight <= s.observed + 1e-7 then exp(l.log_weight - s.largest) else 0 end)

@@ -1,6 +1,6 @@
 -- Which failure modes are new, fixed or persisting, and by how much did accuracy change?
 -- reads: sides, tests
--- parameter max_q: a change is significant up to this q-value
+-- parameter max_q: the largest q-value of a significant change
 -- returns: status, mode_id, class_name, tags, tag_count, images, errors, accuracy in A and in B,
 --    accuracy_change (B - A) with its 95 % interval change_low to change_high (Newcombe's, from
 --    the two Wilson intervals), p_value, q_value (null where not compared), class_accuracy, accuracy_drop and

@@ -3,8 +3,8 @@
 -- reads: failure_modes, failure_mode_images, classes, outcomes
 -- parameter mode_id: the mode
 -- parameter column: prediction, or label where the class is the prediction
--- returns: prediction (or label), images (wrongly predicted so), error_share (of the mode's errors),
---    other_error_share (of the class's errors outside of the mode; null where there are none);
+-- returns: prediction (or label), images (with this error), error_share (of the mode's errors),
+--    other_error_share (of the class's errors outside the mode; null where there are none);
 --    one row for each wrong prediction, the most common first
 with class_errors as (
     select

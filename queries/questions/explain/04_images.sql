@@ -6,7 +6,7 @@
 -- returns: image_id, label, prediction, error (1 wrong, 0 right), uri (null where unknown); errors
 --    first
 with shuffled as (
-    -- By a hash: neighbours in the order of names are often near-duplicates, and yet the choice is
+    -- By a hash: neighbours in the order of names are often near-duplicates, but the choice must be
     -- the same every time.
     select
         image_id,

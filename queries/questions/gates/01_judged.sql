@@ -1,10 +1,10 @@
--- What is known of each failure mode of a run that a gate may name?
--- reads: failure_modes, failure_mode_chance, validations; changes (where there is a previous run)
+-- Which facts that a gate may name are known about each failure mode of a run?
+-- reads: failure_modes, failure_mode_chance, validations; changes (if there is a previous run)
 -- parameter has_changes: whether there is one
 -- returns: the columns of failure_modes; accuracy_low, accuracy_high, p_value, q_value and
 --    family_wise_p (see failure_mode_chance); verdict, unseen_images, unseen_errors, unseen_accuracy
 --    and unseen_accuracy_drop (see validations); status and accuracy_change (see
---    questions/compare/06_changes); worst first. Null where not known; undecided counts as not known.
+--    questions/compare/06_changes); worst first. Null if not known; undecided counts as not known.
 with decided as (
     select *
     from validations

@@ -1,4 +1,4 @@
--- Which images does the run have already?
+-- Which images does the run already have?
 -- reads: outcomes
 -- returns: image_id
 select image_id

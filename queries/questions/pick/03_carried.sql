@@ -1,6 +1,6 @@
 -- How many of the wanted tags does each image of the pool carry?
 -- reads: wanted, tags (image_id, tag; of the pool), tagged_pool (image_id: those that were tagged at all)
--- returns: image_id, carried (tags to carry that it does), unwanted (tags to lack that it carries)
+-- returns: image_id, carried (how many of the tags to carry), unwanted (how many of the tags to lack)
 with carries as (
     select
         t.image_id as image_id,

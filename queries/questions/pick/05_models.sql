@@ -2,7 +2,7 @@
 -- reads: wanted, and the two tables of embeddings
 -- parameter embeddings: the quoted name of a table with image_id, model and embedding
 -- parameter texts: the quoted name of a table with text, model and embedding
--- returns: model, tag (null where none of them is among its texts)
+-- returns: model, tag (null if none of them is among its texts)
 select
     m.model as model,
     t.tag as tag

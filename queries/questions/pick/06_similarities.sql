@@ -1,5 +1,5 @@
--- How similar is each image of the pool to the tags to carry, to a CLIP model? For DuckDB: its
--- vectors have a fixed length.
+-- How similar is each image of the pool to the tags to carry, according to a CLIP model? For DuckDB,
+-- whose vectors have a fixed length.
 -- reads: wanted, and the two tables of embeddings
 -- parameter embeddings: the quoted name of a table with image_id, model and embedding
 -- parameter texts: the quoted name of a table with text, model and embedding
@@ -14,7 +14,7 @@ with images_by_vector as (
     from {{ embeddings }}
     where
         model = {{ model | literal }}
-        -- To DuckDB, zeros are as far from anything as can be.
+        -- For DuckDB, a vector of zeros is as far as possible from any other.
         and array_inner_product(embedding, embedding) > 0
 ),
 
@@ -39,7 +39,7 @@ tag_similarities as (
 
 select
     image_id,
-    -- The order of a sum shows in its last digits, and equal images must tie.
+    -- The order of a sum affects its last digits, and equal images must tie.
     round(avg(similarity), 12) as similarity
 from tag_similarities
 group by image_id

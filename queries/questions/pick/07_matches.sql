@@ -1,7 +1,7 @@
 -- Which images of the pool match the failure mode?
 -- reads: wanted, carried, similarities, seen, and tables of images
--- parameter images: quoted names of tables with image_id and uri, the first that knows one counts
--- parameter min_similarity: least similarity of an image that its tags do not match, or none
+-- parameter images: quoted names of tables with image_id and uri; the first that has the image counts
+-- parameter min_similarity: least similarity of an image whose tags do not match, or none
 -- returns: image_id, uri (null where unknown), matched_by (tags or similarity), carried_tags (null
 --    where the image was not tagged), similarity (null where unknown), seen (1: the run has it)
 with wanted_tags as (

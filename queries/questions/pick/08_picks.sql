@@ -1,8 +1,8 @@
 -- Which images should be labelled first?
 -- reads: matches
 -- parameter limit: how many at most, or none
--- returns: place (from 1), image_id, uri, matched_by, carried_tags, similarity; those that their tags
---    match first, then by similarity
+-- returns: place (from 1), image_id, uri, matched_by, carried_tags, similarity; those whose tags match
+--    first, then by similarity
 with placed as (
     select
         cast(row_number() over (

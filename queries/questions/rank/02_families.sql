@@ -25,7 +25,7 @@ with recursive ranked as (
         m.accuracy as accuracy,
         m.accuracy_drop as accuracy_drop,
         m.excess_errors as excess_errors,
-        -- Comparisons are inclusive, whatever the rounding of an engine.
+        -- Comparisons are inclusive, however an engine rounds.
         cast(ceil(m.images * {{ overlap | number }} - 1e-9) as bigint) as enough,
         row_number() over (order by {{ order[by] }}, m.class_name, m.tags, m.mode_id) as place
     from failure_modes as m
@@ -44,8 +44,8 @@ members as (
     inner join ranked as r on r.mode_id = i.mode_id
 ),
 
--- Synonyms give many modes of the very same images. The best of them is compared with others, and
--- the rest with that one alone: those with the same sums, which mostly are the same images.
+-- Synonyms give many modes with the very same images. The best of them is compared with others, and
+-- the rest only with that one: those with the same sums, which usually are the same images.
 sums as (
     select
         place,
@@ -70,7 +70,7 @@ copies as (
         f.first_place as first_place
     from firsts as f
     inner join members as a on a.place = f.place
-    -- Not a join: an engine may begin with that of all members with each other.
+    -- Not a join: an engine may begin by joining all members with each other.
     where
         f.first_place < f.place
         and exists (
@@ -115,8 +115,9 @@ numbered as (
     inner join holders as h on h.class_id = m.class_id and h.image_no = m.image_no
 ),
 
--- A better mode lacks at most `images - enough` of the images, so of twice as many and one it has
--- more than half. Looking at that many, those that fewest modes have, rules nearly all pairs out.
+-- A better mode lacks at most `images - enough` of the images, so of any twice as many plus one
+-- it has more than half. Looking at that many, those that the fewest modes have, rules out nearly
+-- all pairs.
 few as (
     select
         n.place as place,

@@ -1,8 +1,8 @@
 -- Which failure mode explains most of the errors that are left?
 -- reads: errors_0, errors_1, …
 -- parameter pick: number of the pick, from 1
--- returns: pick, place, new_errors; one row, the better-ranked mode where several explain as many,
---    or none where no error is left
+-- returns: pick, place, new_errors; one row, the better-ranked mode if several explain as many,
+--    or none if no error is left
 select
     {{ pick }} as pick,
     place,

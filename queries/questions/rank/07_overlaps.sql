@@ -2,7 +2,7 @@
 -- reads: failure_modes, mode_images
 -- uses: mode_images
 -- asked as: overlaps
--- parameter min_jaccard = 0.5: smallest share of the images of either mode that both have
+-- parameter min_jaccard = 0.5: smallest share of the images of the two modes that both have
 -- returns: class_name, tags (of the mode with more excess errors), other_tags, jaccard (shared
 --    images / images of either), shared_images, shared_errors, images, other_images, share and
 --    other_share (of each one's images), mode_id, other_mode_id; pairs with a shared image only,
@@ -30,7 +30,7 @@ members as (
 
 pairs as (
     -- Modes whose numbers of images differ too much cannot be alike. 1e-9: comparisons are
-    -- inclusive, whatever the rounding of an engine.
+    -- inclusive, however an engine rounds.
     select
         a.place as place,
         b.place as other_place,

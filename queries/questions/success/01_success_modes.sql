@@ -1,4 +1,4 @@
--- Which tag sets are success modes? The failure modes of a search that takes right images for errors.
+-- Which tag sets are success modes? The failure modes of a search that treats right images as errors.
 -- reads: failure_modes (of the session)
 -- parameter run_id: the run
 -- returns: run_id, mode_id, class_name, tags, tag_count, images, errors, accuracy, class_images,

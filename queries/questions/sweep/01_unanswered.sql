@@ -3,9 +3,9 @@
 -- parameter cells: the grid: min_images, min_drop and tag_images of each cell
 -- parameter counted_min_images: fewest images of a failure mode in the run that counted
 -- parameter counted_min_drop: smallest accuracy drop in the run that counted
--- parameter counted_tag_images: images from which on it counted a tag
+-- parameter counted_tag_images: fewest images on which it counted a tag
 -- parameter max_absent: how many tags of a set may be absent
--- returns: min_images, min_drop, class_name (null where rare tags are missing, else the first class
+-- returns: min_images, min_drop, class_name (null if rare tags are missing, else the first class
 --    with sets that were not counted), counted and needed (images of a tag, or errors of a set); one
 --    row for each such cell, loosest first
 {% from 'definitions.jinja' import fewest_errors %}

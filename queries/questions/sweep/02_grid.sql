@@ -35,7 +35,7 @@ tag_names as (
 {% endif %}
 ),
 
--- How rare a tag is in its class; an absent one counts by those that carry it, too.
+-- How rare a tag is in its class; for an absent one, the images that carry it count, too.
 rarity as (
     select
         s.class_name as class_name,
@@ -139,7 +139,7 @@ carrying as (
 
     union all
 
-    -- Modes of absent tags only: every error of the class may be one of theirs.
+    -- Modes of only absent tags: every error of the class may be one of theirs.
     select
         p.set_no as set_no,
         o.image_no as image_no
@@ -247,7 +247,7 @@ unseen as (
         a.min_images as min_images,
         a.min_drop as min_drop,
         a.decided as decided,
-        -- Drops that differ by rounding only have no correlation.
+        -- Drops that differ only by rounding have no correlation.
         case
             when a.found_range > 1e-9 and a.unseen_range > 1e-9
                 then s.products / (sqrt(s.found_squares) * sqrt(s.unseen_squares))

@@ -1,4 +1,4 @@
--- Do failure modes hold on unseen data, over all of them? (PRIME, 4.1 and Fig. 9)
+-- Do the failure modes, all together, hold on unseen data? (PRIME, 4.1 and Fig. 9)
 -- reads: failure_modes, validations
 -- parameter min_drop: smallest accuracy drop of a failure mode of the run
 -- returns: one row: modes, decided, holds, fails, undecided; over the decided ones correlation
@@ -50,7 +50,7 @@ select
     v.holds as holds,
     v.fails as fails,
     v.undecided as undecided,
-    -- Drops that differ by rounding only have no correlation.
+    -- Drops that differ only by rounding have no correlation.
     case
         when a.found_range > 1e-9 and a.unseen_range > 1e-9
             then s.products / (sqrt(s.found_squares) * sqrt(s.unseen_squares))

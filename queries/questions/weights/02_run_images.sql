@@ -1,4 +1,4 @@
--- Which images does the run have, in which class?
+-- Which images does the run have, and in which class?
 -- reads: outcomes, classes
 -- returns: class_name, image_id
 select

@@ -1,7 +1,7 @@
--- Which of the images to train on fall in which failure mode? The images that
--- discovery/unseen/08_unseen_counts counts.
+-- Which of the images to train on fall in which failure mode? As discovery/unseen/08_unseen_counts
+-- counts them.
 -- reads: wanted_tags, unseen_vocabulary, unseen_tagged, images
--- parameter most: rows of a mode in wanted_tags, at most
+-- parameter most: most rows of a mode in wanted_tags
 -- returns: mode_id, image_id
 {% set places = range(1, most + 1) %}
 with support as (
@@ -10,7 +10,7 @@ with support as (
     group by class_tag_id
 ),
 
--- A tag that these data do not know at all may be missing from every image for want of a tagger.
+-- A tag that is nowhere in these data may be missing only because no tagger looked for it.
 unknown as (
     select w.mode_id as mode_id
     from wanted_tags as w

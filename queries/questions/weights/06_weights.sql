@@ -2,7 +2,7 @@
 -- reads: mode_weights, weighed_images (class_name, image_id), weighed_members (mode_id, image_id)
 -- parameter normalise: whether the mean weight of each class is 1
 -- returns: image_id, class_name, failure_modes (how many of its class it falls in), weight (the
---    largest of theirs, 1 outside of them)
+--    largest of theirs, 1 if it is in none)
 with hardest as (
     select
         m.class_name as class_name,
@@ -29,7 +29,7 @@ select
     class_name,
     failure_modes,
 {% if normalise %}
-    -- The order of a sum shows in its last digits.
+    -- The order of a sum affects its last digits.
     round(weight / avg(weight) over (partition by class_name), 12) as weight
 {% else %}
     weight

@@ -1,4 +1,4 @@
--- Which images are there? Every statement may run again.
+-- Which images are there? Every statement can run again.
 -- reads: nothing
 -- returns: nothing; makes images, image_bytes and image_problems, with their comments
 create table if not exists images (
@@ -12,11 +12,11 @@ create table if not exists images (
 );
 comment on table images is 'One row for each image that can be read';
 comment on column images.image_id is 'The image: its path in the folder, or what the manifest calls it';
-comment on column images.uri is 'Where its file is; null where image_bytes holds it';
+comment on column images.uri is 'Where its file is; null if it is in image_bytes';
 comment on column images.width is 'Width in pixels, upright';
 comment on column images.height is 'Height in pixels, upright';
-comment on column images.split is 'train, test, …, where the folders or the manifest say so';
-comment on column images.label is 'Its class, where the folders or the manifest say so';
+comment on column images.split is 'train, test, …, if the folders or the manifest say so';
+comment on column images.label is 'Its class, if the folders or the manifest say so';
 comment on column images.sha256 is 'SHA-256 of its file, 64 hexadecimal digits';
 
 create table if not exists image_bytes (
@@ -36,7 +36,7 @@ create table if not exists image_problems (
 );
 comment on table image_problems is 'Images that a step could not use, and why; each run of the step tries them again';
 comment on column image_problems.image_id is 'The image';
-comment on column image_problems.uri is 'Where its file is; null where it came from a column of bytes';
+comment on column image_problems.uri is 'Where its file is; null if it came from a column of bytes';
 comment on column image_problems.step is 'images, embed, tag or predict';
 comment on column image_problems.model is 'The model or tagger of the step; empty for images';
 comment on column image_problems.reason is 'What is wrong with it';

@@ -1,4 +1,4 @@
--- Where do embeddings of images go? Every statement may run again.
+-- Where do embeddings of images go? Every statement can run again.
 -- parameter table: the table's name
 -- parameter dimensions: numbers in one embedding
 -- returns: nothing; makes the table and its comments

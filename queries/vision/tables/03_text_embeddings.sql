@@ -1,4 +1,4 @@
--- Where do embeddings of texts go? Every statement may run again.
+-- Where do embeddings of texts go? Every statement can run again.
 -- parameter table: the table's name
 -- parameter dimensions: numbers in one embedding
 -- returns: nothing; makes the table and its comments
@@ -12,4 +12,4 @@ comment on table {{ table | identifier }} is 'What each text means to a model, a
 comment on column {{ table | identifier }}.text is 'The text, such as a tag';
 comment on column {{ table | identifier }}.model is 'The model that made it';
 comment on column {{ table | identifier }}.template is 'The prompt that the text was put into, at {}';
-comment on column {{ table | identifier }}.embedding is 'Unit vector; the inner product with an image''s is their cosine similarity';
+comment on column {{ table | identifier }}.embedding is 'Unit vector; the inner product with an image''s vector is their cosine similarity';

@@ -1,6 +1,6 @@
 -- Which images has the model not done yet?
 -- reads: images
--- parameter table: where its results go, or for a tagger where it notes the images that it saw
+-- parameter table: where its results go, or for a tagger, where it notes the images that it saw
 -- parameter model_column: the column there that names the model
 -- parameter model: the model
 -- returns: place (1, 2, …, in the order of the ids), image_id

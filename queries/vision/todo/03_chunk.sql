@@ -1,6 +1,6 @@
 -- Where are the files of the next few hundred images?
 -- reads: to_do (place, image_id), listed or images and image_bytes
--- parameter listed: whether they are only listed and not read yet
+-- parameter listed: whether they are only listed, not read yet
 -- parameter first: place of the first
 -- parameter last: place of the last
 -- returns: image_id, uri (or the bytes as a data URI), in the order of their places

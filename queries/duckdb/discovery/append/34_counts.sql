@@ -1,5 +1,5 @@
--- How many images and errors does each set have? New sets are counted, by the bits that their tags have
--- in common.
+-- How many images and errors does each set have? New sets are counted, by the bits that their tags
+-- share.
 -- reads: passing_size, new_sets_size, set_rows (bit strings), error_members (bit strings)
 -- parameter size: tags in a set
 -- returns: class_id, tag_1 ... tag_size, images, errors

@@ -6,7 +6,7 @@ create table if not exists {{ table | identifier }} (
     image_id string not null comment 'The image',
     tag string not null comment 'The tag',
     score float not null comment 'How sure the tagger is, on its own scale',
-    tagger string comment 'Who tagged'
+    tagger string comment 'The tagger'
 )
 partitioned by (tagger)
 comment 'One row for each image, tag and tagger';
@@ -14,7 +14,7 @@ comment 'One row for each image, tag and tagger';
 create table if not exists {{ tagged_images | identifier }} (
     image_id string not null comment 'The image',
     tags int not null comment 'How many tags it found',
-    tagger string comment 'Who tagged'
+    tagger string comment 'The tagger'
 )
 partitioned by (tagger)
-comment 'The images that a tagger saw, also those for which it found no tag'
+comment 'The images that a tagger saw, including those without a tag'

@@ -3,9 +3,9 @@
 -- returns: nothing; makes the table, a partition for each model
 create table if not exists {{ table | identifier }} (
     image_id string not null comment 'The image',
-    label string comment 'Its label when it was predicted',
-    prediction string not null comment 'The class that the model gives it',
-    confidence float comment 'Probability of that class, 0 to 1, where the model gives one',
+    label string comment 'Its label at the time of the prediction',
+    prediction string not null comment 'The class that the model predicts',
+    confidence float comment 'Probability of that class, 0 to 1, if the model gives one',
     model string comment 'The model'
 )
 partitioned by (model)

@@ -1,6 +1,6 @@
 -- Which images has the model not done yet?
 -- reads: prime_sql_images (image_id, label, source: a URI or bytes)
--- parameter table: where its results go, or for a tagger where the images are noted that it saw
+-- parameter table: where its results go, or for a tagger, where it notes the images that it saw
 -- parameter model_column: the column there that names the model
 -- parameter model: the model
 -- parameter replace: whether to do all of them again

@@ -3,7 +3,7 @@
 -- parameter problems: the table of problems, with its schema
 -- parameter step: the step
 -- parameter model: its model or tagger
--- returns: nothing; they replace those that were noted for the step and model
+-- returns: nothing; replaces those that were noted for the step and model
 insert overwrite {{ problems | identifier }} partition (step = {{ step | literal }}, model = {{ model | literal }})
 (image_id, uri, reason)
 select image_id, uri, reason
