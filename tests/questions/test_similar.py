@@ -272,5 +272,5 @@ def test_a_model_cannot_help_where_all_tags_are_absent(tmp_path):
         con.execute("create table text_embeddings(text varchar, model varchar, embedding float[2])")
     with ps.search(predictions, tags, min_images=20, min_drop=0.1, max_absent=1) as run:
         (mode,) = run.failure_modes.to_polars()["mode_id"]
-        with pytest.raises(ps.OptionError, match="absent tags only"):
+        with pytest.raises(ps.OptionError, match="only absent tags"):
             run.pick(mode, pool, model="clip")

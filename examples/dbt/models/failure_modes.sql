@@ -15,7 +15,7 @@ prime_sql_tags as (
     select
         cast(g.image_id as varchar) as image_id,
         case
-            -- Not trim: some engines take more than a space away.
+            -- Not trim: some engines remove more than spaces.
             when replace(replace(replace(replace(
                 cast(g.tag as varchar), chr(9), ''
             ), chr(10), ''), chr(13), ''), ' ', '') <> '' then cast(g.tag as varchar)
@@ -273,7 +273,7 @@ tag_sets as (
 
 failure_modes as (
     with minimal as (
-        -- 1e-9: comparisons are inclusive, whatever the rounding of an engine.
+        -- 1e-9: comparisons are inclusive, however an engine rounds.
         select
             s.class_name as class_name,
             s.tags as tags,
@@ -306,7 +306,7 @@ failure_modes as (
     )
 
     select
-        -- Hashes have one length, so no class or tag can run into the next one.
+        -- Hashes all have the same length, so no class or tag can run into the next one.
         substring(md5(
             md5('["label"]') || md5(class_name)
             || coalesce(md5(tag_1), '')
