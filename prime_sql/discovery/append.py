@@ -1,11 +1,11 @@
-"""New images are added to a run, and its stored counts with them: the result of a full search.
+"""New images are added to a run and to its stored counts; the result equals a full search.
 
-The new run is over the images of the earlier one, with the new ones instead of older ones of
-the same image_id. The tag sets of a class are counted again only where the stored ones do not hold
-the answer: a new class, one in which fewer errors than before make a set count, and one in which
-a tag became frequent; and where so much of a class changed that it takes less time. Elsewhere the
-counted sets change by what the changed images carry; and what else may have enough errors now has
-one on a changed image, and is counted set by set. The steps are in ``queries/discovery/append/``.
+The new run is over the images of the earlier one, with the new ones instead of older ones of the
+same image_id. The tag sets of a class are counted again only if the stored ones do not suffice (a
+new class, one in which fewer errors than before make a set count, or one in which a tag became
+frequent), or if the class changed so much that counting it again is faster. Elsewhere, the counted
+sets change by what the changed images carry; any other set that may have enough errors now has one
+on a changed image, and is counted on its own. The steps are in ``queries/discovery/append/``.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ from prime_sql.engine.sources import describe, reading
 if TYPE_CHECKING:
     from prime_sql.discovery.steps import Steps, Work
 
-# By measurement: where more of the images of a class changed, counting it again takes less time.
+# By measurement: if more of the images of a class changed, counting it again is faster.
 MOST_CHANGED = 0.05
-# Views of the session whose names later steps, or stored tables, have as well.
+# Views of the session whose names later steps or stored tables have as well.
 _VIEWS = ("stored_images", "stored_tags", "images")
 
 
@@ -56,25 +56,25 @@ def append(
     Parameters
     ----------
     predictions
-        New images, in the forms that `search` takes. Where the run has an image of this
+        New images, in the forms that `search` takes. If the run has an image of this
         image_id, the new rows replace all its old ones, which may move it to another class.
         Rows that the run's `where` leaves out do not count, and replace nothing. None for no
         new predictions.
     tags
         Tags of the new images, and of old ones whose tags changed: all tags of an image that
-        the table names are replaced (by none where no tag of it counts). Images that the table
+        the table names are replaced (by none if none of its tags counts). Images that the table
         does not name keep the tags that they had in the run. Tags of images without a
         prediction are not kept for later. None for no new tags.
     remove
-        A table whose `image_id` column names images that are no longer to count.
+        A table whose `image_id` column names images that no longer count.
     on_sql, on_progress
         As in `search`.
 
     Raises
     ------
     OptionError
-        When the run cannot be appended to: one of a greedy search, of one with a `split`, or
-        with a condition that asks another table.
+        When the run cannot be appended to: a greedy search, or one with a `split` or with a
+        condition that asks another table.
     StoredCountsError
         When an earlier version of prime_sql made the run.
     InputError
@@ -102,8 +102,8 @@ def appending(
 ) -> Work:
     """Return the work of an append, which returns the run_id; see `search`.
 
-    With `run_id`, that run is appended to, else the `latest`. With `first`, that is done instead
-    where the job has no published run.
+    With `run_id`, that run is appended to, else the `latest`. With `first`, that work is done
+    instead if the job has no published run.
     """
     check_options(options)
 
@@ -118,7 +118,7 @@ def appending(
             if run_id is None
             else StoredRun(Opened(database, run_id))
         )
-        # A run that was refiltered rests on the images of another one.
+        # A run that `refilter` made rests on the images of another one.
         counted = base.other(base.counted_run_id)
         if "rare_tags" not in counted.row_counts:
             raise StoredCountsError(
@@ -145,7 +145,7 @@ def appending(
         for view in _VIEWS:
             session.execute("drop", f"drop view if exists temp.{view}")
         with database.publishing(session, session) as after:
-            kept = replace(record, sources=None)  # those of the earlier runs, too
+            kept = replace(record, sources=None)  # including those of the earlier runs
             keep = partial(_keep_images, options, counted, session)
             new_id = publish(
                 options, loaded, note, None, session, record=kept, after=after, keep_images=keep
@@ -176,7 +176,7 @@ def _unite(
             min_drop=options.min_drop,
             **run,
         )
-        # An image that is predicted again, or goes, does so in all classes.
+        # An image that is predicted again, or removed, leaves all its old classes.
         loaded.rows["predictions"], gone, new = session.execute(
             "classes",
             "select (select cast(coalesce(sum(images), 0) as bigint) from classes), "
@@ -217,7 +217,7 @@ def _unite(
 
 
 def _keep_images(options: Options, counted: StoredRun, session: Session, run_id: int) -> None:
-    """Store what is in the session of the images as those of the run."""
+    """Store the images in the session as those of the run."""
     schema.script(
         session,
         "discovery/append/appended_images",
@@ -317,7 +317,7 @@ def _bits(session: Session, whose: str) -> tuple[str | None, dict[str, Any]]:
 
 @contextmanager
 def _only_open_classes(session: Session) -> Iterator[None]:
-    """In the block, ``classes`` are those that are counted again."""
+    """In the block, ``classes`` holds only those that are counted again."""
     session.execute("classes", "alter table temp.classes rename to every_class")
     session.create(
         "classes",

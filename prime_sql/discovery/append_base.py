@@ -1,4 +1,4 @@
-"""Which run is appended to."""
+"""Which run to append to."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def check_options(options: Options) -> None:
-    """Refuse what takes all tables at once.
+    """Refuse options of a search that needs all tables at once.
 
     Raises
     ------
@@ -47,7 +47,7 @@ def check_options(options: Options) -> None:
 
 
 def latest(database: Database, options: Options, job: str | None) -> StoredRun:
-    """Return the run that is appended to: the latest published one of the job and the options.
+    """Return the run to append to: the latest published one with this job and these options.
 
     Raises
     ------

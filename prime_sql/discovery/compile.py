@@ -1,7 +1,7 @@
 """The whole search as one SQL statement, for an engine where no Python runs.
 
 The statement is made of the files of ``queries/discovery/``, in their order, each one a common
-table expression; sqlglot carries it to the dialects of other engines.
+table expression; sqlglot translates it to the dialects of other engines.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from prime_sql.engine.errors import OptionError, did_you_mean, shorten
 from prime_sql.engine.options import LARGEST_MAX_TAGS, Options, grouping
 from prime_sql.engine.version import __version__
 
-# No vocabulary has this many tags: absent ones are numbered from here on.
+# No vocabulary has this many tags: the numbers of absent ones begin after it.
 _LAST_TAG = 1_000_000_000
 
 _CONDITIONS = ("error", "where")
 
-# What a search does and one SELECT cannot, or does not need.
+# What a search does and one SELECT cannot do, or does not need.
 _NOT_HERE = {
     "wide": "a wide table has other columns everywhere; unpivot it in a view first",
     "max_q": "q-values need every eligible tag set counted; use prime-sql search",
@@ -36,7 +36,7 @@ _NOT_HERE = {
 }
 
 
-# No user's table has a name that begins like this.
+# No table of a user's has a name that begins like this.
 _PREFIX = "prime_sql_"
 
 
@@ -58,12 +58,12 @@ def compile(
         The engine that will run it, one of `DIALECTS`.
     script
         Return several statements that keep the answer of every step in a temporary table, and end
-        with the SELECT. Engines that know how large a table is, or that would work out a common
+        with the SELECT. Engines that know how large a table is, or that would compute a common
         table expression again wherever it is read, are far faster with it.
     **options
         Those of `search` that say what a failure mode, a class, an error and the columns are.
-        Conditions are written in `dialect`. A column's name is quoted where upper and lower case
-        are mixed, or where it is not a plain name.
+        Conditions are written in `dialect`. A column's name is quoted if upper and lower case
+        are mixed, or if it is not a plain name.
 
     Raises
     ------
@@ -72,8 +72,8 @@ def compile(
 
     Notes
     -----
-    What `search` refuses or warns of is for the user to test where no Python runs: every image
-    is once in its class, and `image_id`, `label` and `prediction` are never null. Scores
+    Without Python, what `search` refuses or warns of is for the user to check: every image is in
+    its class only once, and `image_id`, `label` and `prediction` are never null. Scores
     beyond the largest double (infinity) are left out.
     """
     if dialect not in DIALECTS:
@@ -136,7 +136,7 @@ def compile(
 
 
 def _header(options: Options, predictions: str, tags: str, dialect: str, *, script: bool) -> str:
-    """Say what the statement answers and what it takes for granted, as comments."""
+    """Say what the statement answers and what it assumes, as comments."""
 
     def comment(text: str) -> str:
         # A line break in a name, or dbt's braces, would end the comment or run in it.
@@ -258,7 +258,7 @@ _PLAIN = re.compile(r"[a-z_][a-z0-9_]*|[A-Z_][A-Z0-9_]*")
 
 @dataclass(frozen=True)
 class _Table:
-    """A table of the user's: as SQL, its bare name, whether the text is not SQL that we read."""
+    """A table of the user's: as SQL, its bare name, and whether the text is kept as it is."""
 
     sql: str
     name: str
@@ -282,7 +282,7 @@ def _table(text: str, dialect: str) -> _Table:
         not isinstance(table, sge.Table)
         or not all(isinstance(part, sge.Identifier) for part in table.parts)
         or table.alias
-        # Snowflake alone lets the schema of a database be left out.
+        # Only Snowflake lets the schema of a database be left out.
         or (table.args.get("db") == "" and dialect != "snowflake")
     ):
         raise OptionError(
@@ -293,12 +293,12 @@ def _table(text: str, dialect: str) -> _Table:
 
 
 def _bare(name: str) -> str:
-    """Take off the quotes in which a user may write a column, to have it quoted."""
+    """Remove the quotes that a user may write around a column to have it quoted."""
     return name[1:-1] if len(name) > 1 and name[0] == name[-1] == '"' else name
 
 
 def _column(name: str) -> str:
-    """Quote a column where it is not a plain name: engines differ in how they fold those."""
+    """Quote a column that is not a plain name: engines differ in how they fold those."""
     if name != _bare(name):
         name = _bare(name)
     elif _PLAIN.fullmatch(name):

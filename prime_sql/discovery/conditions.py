@@ -21,7 +21,7 @@ Conditions = dict[str, sge.Expression | None]
 def columns_of(conditions: Conditions) -> set[str]:
     """Return the names of the columns in the conditions, in lower case.
 
-    In ``pose.angle``, a column with a field as well as a table with a column, both names count.
+    In ``pose.angle``, either a column with a field or a table with a column, both names count.
     """
     return {
         part.name.lower()
@@ -38,12 +38,12 @@ def has_subquery(conditions: Conditions) -> bool:
 
 
 def parse_condition(name: str, text: str | None, dialect: str) -> sge.Expression | None:
-    """Return the option `name` as the one SQL condition that it is, or None if there is none.
+    """Return the option `name`, parsed as one SQL condition, or None if it is not given.
 
     Raises
     ------
     OptionError
-        When it is not an SQL condition.
+        When it is not one SQL condition.
     """
     if text is None:
         return None
@@ -60,7 +60,7 @@ def parse_condition(name: str, text: str | None, dialect: str) -> sge.Expression
 
 
 def check_columns(name: str, condition: sge.Expression, known: set[str]) -> None:
-    """Refuse a condition that names a column which is not known."""
+    """Refuse a condition that names an unknown column."""
     lower = {column.lower() for column in known}
     for column in condition.find_all(sge.Column):
         if lower.isdisjoint(part.name.lower() for part in column.parts):
@@ -77,7 +77,7 @@ def try_conditions(written: dict[str, str], session: Session) -> None:
     """Refuse conditions that the engine cannot evaluate, one by one."""
     for name, condition in written.items():
         try:
-            # It is tried in a WHERE as well, which takes no aggregate and no window.
+            # Also in a WHERE, which takes no aggregate and no window.
             schema = session.answer(
                 "select verbatim as truth from source_predictions where verbatim",
                 verbatim={"verbatim": condition},

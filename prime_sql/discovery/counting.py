@@ -15,22 +15,22 @@ from prime_sql.engine import queries
 from prime_sql.engine.options import LARGEST_MAX_TAGS
 from prime_sql.engine.session import Session
 
-# Bits of a word in the DuckDB plan: it is a signed integer of 128 bits, and its count one of 8.
+# Bits of a word in the DuckDB plan: a signed 128-bit integer, whose bits are counted in 8 bits.
 _WORD = 126
 # By measurement: what a word adds to the time of a pair, as a share of that of a pair by rows.
 _WORD_SHARE = 0.05
-# What DuckDB holds for a column of a table while each thread writes it, a few times over.
+# What DuckDB holds per thread for a column of a table while it is written, a few times over.
 _COLUMN_BYTES = 4 * 262_144
 # By measurement: how many bits of a kind a tag set may have, and how many bytes those of all single
-# tags together.
+# tags may take together.
 LONGEST = 65_536
 MOST_BYTES = 500_000_000
-# What a row of the tags takes in lists, which are not written to disk, by measurement.
+# Bytes of a row of the tags in lists, which are not written to disk, by measurement.
 _LISTED_BYTES = 50
-# How much of the engine's memory a group of classes may take by the estimate. The rest is for what
-# is between two steps, and for what the estimate leaves out.
+# Share of the engine's memory that a group of classes may take, by the estimate. The rest is for
+# what is kept between steps, and for what the estimate leaves out.
 _SHARE = 0.25
-# What a counted set takes in a hash table, with its tags.
+# Bytes of a counted set in a hash table, with its tags.
 _COUNT_BYTES = 64
 
 
@@ -46,27 +46,27 @@ def count_tag_sets(
 ) -> int:
     """Count the tag sets that have enough errors.
 
-    Classes have no tag set in common. So they are counted in groups, one after the other, each
-    small enough for the memory that the engine has; most often one group holds all.
+    Classes have no tag set in common, so they are counted in groups, one after the other, each
+    small enough for the engine's memory; usually one group holds all.
 
     Parameters
     ----------
     session
         A session with ``classes`` (class_id, images, errors, min_errors) and ``tagged`` (class_id,
         tag_id, image_no with the errors first, error). Relations ``counts_1`` … are made in it, and
-        others that are of use here only.
+        others that are used only here.
     max_tags
         Tags in the largest set.
     max_absent, last_tag
         How many of them may be absent ones, which have a tag_id beyond `last_tag`.
     accuracies
-        Whether ``counts_1`` … are wanted, with the images of each set, or their number suffices.
+        Whether ``counts_1`` … are wanted, with the images of each set, or only how many sets.
     greedy
         Count only what grows from the least accurate sets: how many of each size and class, and
         the fewest images of a failure mode. None counts all.
     on_size
-        Called with a size before it is counted, and with the number of its sets after it, once
-        they are those of all groups.
+        Called with a size before it is counted, and with the number of its sets once they are
+        counted in all groups.
 
     Returns
     -------
@@ -96,7 +96,7 @@ def count_tag_sets(
         )
         for size, count in sizes:
             if count is None:
-                if size > 1 or group is not groups[0]:  # that has been told
+                if size > 1 or group is not groups[0]:  # reported already
                     tell(size, None)
             else:
                 found[size] += count
@@ -117,7 +117,7 @@ def _count_group(
     greedy: tuple[int, int] | None,
     first: bool,
 ) -> Iterator[tuple[int, int | None]]:
-    """Count the sets that grow from ``candidates_1``; yield each size before and after it."""
+    """Count the sets that grow from ``candidates_1``; yield each size before and after counting."""
     plans, words = _words(session, group, survivors)
     for size in range(1, max_tags + 1):
         yield size, None
@@ -138,7 +138,7 @@ def _count_group(
             if size == 2:
                 sizes = _grow(session, max_tags, absent["max_absent"], absent["last_tag"], *greedy)
             survivors = sizes[size]
-        # By bits, larger sets are counted by pairs; they have members where others grow from them.
+        # By bits, larger sets are counted by pairs; they have members if others grow from them.
         if plans is None or size < 3 or (size < max_tags and greedy is None):
             members = words["members"]
             if plans is not None and (size > 2 or not accuracies):
@@ -179,7 +179,7 @@ def tag_sets(session: Session, max_tags: int) -> int:
     parts = [[*sizes]]
     memory = session.memory
     if memory is not None:
-        # Each size joins tables of its own. Where memory is short, one follows the other.
+        # Each size joins tables of its own. If memory is short, one follows the other.
         counts = "select sum(estimated_size) from duckdb_tables() where table_name in "
         names = ", ".join(f"'counts_{size}'" for size in sizes)
         rows = session.execute("work", f"{counts}({names})")[0][0]
@@ -255,9 +255,9 @@ def _words(
 ) -> tuple[str | None, dict[str, dict[str, Any]]]:
     """Return the plan for bits with the parameters of its files, or that for rows.
 
-    There are as many bits for each class of a group. They pay while a tag set has an image in every
-    few bits; with one huge class they are mostly zeros, and so are those of all others. Words are
-    columns; if there is too little memory for them, one bit string holds all.
+    All classes of a group have the same number of bits. Bits pay off while a tag set has an image
+    in every few of them; with one huge class they are mostly zeros, in all other classes too. Words
+    are columns; if memory is too short for that many, a bit string holds all.
     """
     by_rows: dict[str, dict[str, Any]] = {"candidates": {}, "members": {}, "counts": {}}
     if session.plans is None:
@@ -286,7 +286,7 @@ def _words(
 
 
 def _pairs_by_rows(session: Session, words: dict[str, dict[str, Any]]) -> bool:
-    """Return whether to count the pairs that errors carry is less work than to try all."""
+    """Return whether counting the pairs that errors carry is less work than trying all."""
     if not words["members"]["bits"]:
         return True
     sql = queries.find("discovery/pairs", session.plans).render(session.dialect)

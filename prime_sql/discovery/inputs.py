@@ -1,7 +1,7 @@
 """The two sources become the input relations of a search, checked.
 
 After `load`, the session holds ``predictions`` (image_id, label, prediction, class_name, error)
-and ``tags`` (image_id, tag), both as the user gave them but for names and types.
+and ``tags`` (image_id, tag), both as the user gave them except for names and types.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def load(
 
     With `part`, only the predictions whose column `options.split` has that value. Tables that are
     `appended` to those of a run may have no rows, or be None; then the session also holds
-    ``tag_images``: every image_id of the tags table, also where no tag of it counts.
+    ``tag_images``: every image_id of the tags table, even if none of its tags counts.
 
     Raises
     ------
@@ -84,7 +84,7 @@ def _check_order(opened: dict[str, Source], options: Options) -> None:
         return
     names = {options.label, options.prediction}
     here, there = (set(opened[role].columns) for role in ("predictions", "tags"))
-    # Tags may have such columns as well, and predictions others.
+    # Tags may have such columns as well, and predictions may use other names.
     if names <= there and names.isdisjoint(here) and (options.wide or options.tag in here):
         raise InputError(
             f"predictions has no columns {options.label!r} and {options.prediction!r}, and tags "
@@ -123,7 +123,7 @@ def load_removed(source: Any, options: Options, session: Session) -> int:
     Raises
     ------
     InputError
-        When the table cannot be read, has no such column, or has it empty in some rows.
+        When the table cannot be read, has no such column, or has nulls in it.
     """
     if source is None:
         return session.create(

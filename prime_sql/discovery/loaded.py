@@ -1,4 +1,4 @@
-"""What loading the inputs found out."""
+"""What was found while loading the inputs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from prime_sql.engine.errors import warn
 
 @dataclass
 class Inputs:
-    """What loading found out: where the tables came from, their sizes, and what was odd."""
+    """What was found while loading: where the tables came from, their sizes, and what was odd."""
 
     sources: dict[str, str]
     rows: dict[str, int] = field(default_factory=dict)
@@ -18,7 +18,7 @@ class Inputs:
 
     @property
     def about(self) -> str:
-        """The beginning of messages about a part of the predictions."""
+        """How messages about a part of the predictions begin."""
         return f"where {self.part}: " if self.part else ""
 
     def warn(self, message: str) -> None:

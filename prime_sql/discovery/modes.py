@@ -1,4 +1,4 @@
-"""From counted tag sets to failure modes; and why there are none."""
+"""From counted tag sets to failure modes; and, if there are none, why."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ from prime_sql.engine.sources import Source, Wanted, column_of, kind_of
 def wanted_predictions(options: Options, conditions: Conditions) -> Wanted:
     """Return the columns of the predictions that a search reads."""
     if has_subquery(conditions):
-        return Wanted()  # whose columns a subquery names is the engine's to find out
+        return Wanted()  # only the engine knows whose columns a subquery names
     named = {options.image_id, options.label, options.prediction, *options.group_by}
     if options.split is not None:
         named.add(options.split)
@@ -40,7 +40,7 @@ def wanted_predictions(options: Options, conditions: Conditions) -> Wanted:
 
 
 def part_of(source: Source, options: Options, part: str) -> Source:
-    """Return the predictions of one part, once both parts are known to exist."""
+    """Return the predictions of one part, after checking that both parts exist."""
     value = column_of(source, str(options.split), "predictions", "--split").cast(str)
     rows = source.table.group_by(value=value).aggregate(rows=source.table.count())
     for name in ("find", "check"):
@@ -118,7 +118,7 @@ def load_predictions(
     except LimitError:
         raise
     except WarehouseError as error:
-        # All other columns are only cast to text, so that it must be a condition.
+        # All other columns are only cast to text, so it must be a condition.
         given = " or ".join(written)
         if not given:
             raise

@@ -23,7 +23,7 @@ from prime_sql.engine.version import __version__
 
 @dataclass(frozen=True)
 class Record:
-    """What the row of a run in ``runs`` says that the search does not find out.
+    """What the row of a run in ``runs`` says besides what the search finds out.
 
     Attributes
     ----------
@@ -32,9 +32,9 @@ class Record:
     status
         `COMPLETE`; or `UNPUBLISHED` until its job has published what it makes of the run.
     options, sources
-        Stored instead of those that were used, if these hold what must not be stored.
+        Stored instead of those that were used, if these hold something that must not be stored.
     hide
-        What is done to warnings and notes, for the same reason.
+        Applied to warnings and notes, for the same reason.
 
     Raises
     ------
@@ -74,14 +74,14 @@ def publish(
     note
         Why there are no failure modes, or None.
     counted_run_id
-        The run whose counts it rests on, or None if it counted itself.
+        The run whose counts it rests on, or None if it counted for itself.
     session
         The session, with ``classes``, ``tag_sets``, ``failure_modes`` and ``failure_mode_tags``;
-        for a run that counted also ``outcomes``, ``vocabulary``, ``tagged`` and ``rare_tags``.
+        for a run that counted, also ``outcomes``, ``vocabulary``, ``tagged`` and ``rare_tags``.
     checked
-        Describes the session's ``verdicts`` on unseen data, where there are any.
+        Describes the session's ``verdicts`` on unseen data, if there are any.
     record
-        What else is to be said of it.
+        What else the run's row says.
     after
         The largest run_id that is taken elsewhere.
     keep_images

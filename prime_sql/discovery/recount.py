@@ -1,4 +1,4 @@
-"""The stored images of a run, counted again with other errors, or other tag sets counted.
+"""The stored images of a run, counted again with other errors or for other tag sets.
 
 Fills a session as a search does, from the tables of the run: what chance alone gives (errors
 shuffled), success modes (errors flipped), and how many tag sets there are (every image an error).
@@ -35,7 +35,7 @@ class Stored:
 
     @staticmethod
     def of(run: StoredRun) -> Stored:
-        """Return what the functions of this module need of an open run."""
+        """Return what the functions of this module need from an open run."""
         return Stored(run.run_id, run.counted_run_id, run.options)
 
 
@@ -52,14 +52,14 @@ def load(
     Parameters
     ----------
     session
-        A session.
+        A session on the database of the run.
     stored
         The run.
     errors
         Which images are errors: those that are stored, as many others of each class (shuffled),
         those that were right (flipped), or every image.
     seed
-        What the errors are shuffled by.
+        The seed that the errors are shuffled with.
     min_drop
         Count what a failure mode with this drop needs; every tag set with enough images if None.
     """
@@ -92,7 +92,7 @@ def load(
 def failure_modes(
     session: Session, options: Options, last_tag: int, *, exhaustive: bool = False
 ) -> int:
-    """Search what `load` has filled in, as the run did; return how many failure modes there are."""
+    """Search what `load` filled in, as the run did; return how many failure modes there are."""
     counting.count_tag_sets(
         session,
         options.max_tags,
@@ -113,7 +113,7 @@ def failure_modes(
 
 
 def clear(session: Session, options: Options) -> None:
-    """Free what `load` and `failure_modes` made: the names mean stored tables elsewhere."""
+    """Drop what `load` and `failure_modes` made: elsewhere, the names mean stored tables."""
     sizes = range(1, options.max_tags + 1)
     if options.max_tags > 1:  # see `counting.count_tag_sets`
         session.execute("drop", f"drop view if exists temp.members_{options.max_tags}")

@@ -30,7 +30,7 @@ def refilter(
     """Return a new run with other thresholds, answered from the stored counts.
 
     The result equals a new search with these options; thresholds left out stay as they are. The
-    new run is of no job, unless one is named.
+    new run belongs to no job, unless one is named.
 
     Raises
     ------

@@ -45,19 +45,19 @@ def search_with(
     on_sql: OnSql | None = None,
     on_progress: OnProgress | None = None,
 ) -> Opened:
-    """Search with options that are made already; see `search`.
+    """Search with options that exist already; see `search`.
 
     Parameters
     ----------
     record
-        What is stored of the run beside what it finds.
+        What is stored with the run besides what it finds.
     min_unseen_images, tolerance
-        Of the check on the part `options.check`; see `Run.validate`.
+        For the check on the part `options.check`; see `Run.validate`.
     allowed
-        Memory, and where temporary files go.
+        Memory limit, and where temporary files go.
     append, full_first
         Whether the tables are added to the last run of the job; and whether they are searched in
-        full where the job has none yet.
+        full if the job has none yet.
     wait
         Seconds to wait for a file that another process has open.
     """
@@ -155,7 +155,7 @@ def _count(options: Options, loaded: Inputs, session: Session, steps: Steps) -> 
     loaded.rows["rare_tags"] = step("discovery/rare_tags", min_tag_images=options.tag_images)
     session.drop("class_tags")
 
-    largest = 1  # To plan the joins of larger sets takes longer than a small search.
+    largest = 1  # Planning the joins of larger sets takes longer than a small search.
 
     def on_size(size: int, count: int | None) -> None:
         nonlocal largest

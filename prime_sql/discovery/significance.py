@@ -1,4 +1,4 @@
-"""How likely chance alone makes a tag set this inaccurate: p-values and q-values in a session."""
+"""How likely chance alone is to make a tag set this inaccurate: p-values and q-values."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ def fill(session: Session, stored: Stored, *, q_values: bool) -> int | None:
     Parameters
     ----------
     session
-        A session in a transaction, whose temporary relations are not needed any more.
+        A session in a transaction, whose temporary relations are no longer needed.
     stored
-        The run, whose ``failure_modes`` and ``tag_sets`` are there.
+        The run, whose ``failure_modes`` and ``tag_sets`` are stored.
     q_values
         Whether eligible tag sets are counted, which takes several times as long as the search;
         without it q_value stays null.
@@ -53,8 +53,8 @@ def keep_significant(session: Session, stored: Stored, max_q: float) -> int:
 def count_eligible(session: Session, stored: Stored) -> int:
     """Return how many tag sets have enough images to be failure modes, regardless of their errors.
 
-    These are all that could have been found: the search on its own visits only those that have
-    enough errors. With every image taken for an error it visits every one.
+    These are all that could have been found: the search itself visits only those that have enough
+    errors. With every image counted as an error, it visits all of them.
     """
     recount.load(session, stored, "every")
     options = stored.options

@@ -1,4 +1,4 @@
-"""The steps of a search: who watches them, and the database that keeps them whole or not at all."""
+"""The steps of a search: reported as they run, and stored in the database whole or not at all."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class Progress:
     step
         A phrase such as ``tag sets``.
     size
-        Tags in a set where the step belongs to one size, else None.
+        Tags in a set if the step belongs to one size, else None.
     done, total
-        Steps behind, steps in all.
+        Steps finished, steps in total.
     count
         Rows that the step made, once it has ended; None while it runs.
     """
@@ -42,7 +42,8 @@ class Progress:
 
 OnProgress = Callable[[Progress], object]
 
-# Where results go, the session in which images are counted, the one that publishes; the run_id.
+# Takes where results go, the session that counts images, the one that publishes and the steps;
+# returns the run_id.
 Work = Callable[[Database, Session, Session, "Steps"], int]
 
 
@@ -56,12 +57,12 @@ class Steps:
         self._now: tuple[str, int | None] = ("", None)
 
     def start(self, step: str, size: int | None = None) -> None:
-        """Tell that a step begins."""
+        """Report that a step begins."""
         self._now = step, size
         self._tell(Progress(step, size, self._done, self._total))
 
     def end(self, count: int) -> None:
-        """Tell that it has ended, with that many rows."""
+        """Report that it has ended, with its number of rows."""
         self._done += 1
         self._tell(Progress(*self._now, self._done, self._total, count))
 
@@ -87,9 +88,9 @@ def carry_out(
     options
         Those of the run that it makes.
     into, schema, allowed, wait, on_sql, on_progress
-        As in `search`; or a database that is open, which stays open.
+        As in `search`; or an open database, which stays open.
     step_count
-        How many steps `on_progress` hears of; those of a search if left out.
+        How many steps `on_progress` is told of; those of a search if left out.
     """
     database = open_database(into, schema=schema, wait=wait)
     owned = database.owned and database is not into
@@ -101,7 +102,7 @@ def carry_out(
             counted_in = database.counting(session, on_sql)
             try:
                 session.check_writable()
-                remove_leftovers(session)  # says, too, where another version made the database
+                remove_leftovers(session)  # also says if another version made the database
                 run_id = work(database, counted_in, session, Steps(on_progress, step_count))
             finally:
                 if counted_in is not session:

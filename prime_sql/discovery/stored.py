@@ -29,11 +29,11 @@ UNPUBLISHED = "unpublished"  # its job did not publish what it made of the run
 RELATIONS = {table.name: table.order for table in TABLES if table.offered and table.order} | {
     name: order for name, order in VIEWS.items() if order
 }
-# Those that a warehouse's run is asked for only where they are wanted.
+# Those that are copied from a warehouse's run only when they are needed.
 _OF_IMAGES = (*names("tag set", "image"), *VIEWS)
 
 
-# What gives another run gives one of its own kind.
+# A method that returns another run returns one of its own class.
 R = TypeVar("R", bound="StoredRun")
 
 
@@ -108,12 +108,12 @@ class StoredRun:
         return type(self)(Opened(database, self.run_id))
 
     def session(self, on_sql: OnSql | None = None) -> Session:
-        """Return a session on the database of the run; `with` closes it, and its relations go."""
+        """Return a session on the database of the run; `with` closes it and drops its relations."""
         return Session(self.backend, on_sql)
 
     @contextmanager
     def writing(self, on_sql: OnSql | None = None) -> Iterator[Session]:
-        """Open a session that adds to the run: all that is written in it, or nothing.
+        """Open a session that adds to the run: everything that is written in it, or nothing.
 
         Raises
         ------
@@ -145,7 +145,7 @@ class StoredRun:
     def close(self) -> None:
         """Close the connection, so that another process can write to the file.
 
-        A connection that the user brought, or that belongs to the run that was refiltered, stays
+        A connection that the user passed in, or that belongs to the run that was refiltered, stays
         open.
         """
         if self._owned:

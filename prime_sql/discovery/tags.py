@@ -31,7 +31,7 @@ def load_tags(source: Source, options: Options, session: Session) -> Table:
     Returns
     -------
     Table
-        Every image_id of the source, also where no tag of it counts.
+        Every image_id of the source, even if none of its tags counts.
 
     Raises
     ------
@@ -53,7 +53,7 @@ def load_tags(source: Source, options: Options, session: Session) -> Table:
                     f"tags.{options.score} is {score.type()}{_example(score)}; min_score needs a "
                     "column of numbers: convert it"
                 )
-            # DuckDB takes "not a number" for the largest of all.
+            # DuckDB treats "not a number" as larger than any number.
             strong = score >= options.min_score
             table = table.filter(strong & ~score.isnan() if score.type().is_floating() else strong)
         if tag.type().is_array():
@@ -136,7 +136,7 @@ def check_tags(
     ------
     InputError
         When there are tags but none of their image_ids has a prediction; or, with `max_absent`,
-        when a tag is called what the absence of another one is called.
+        when a tag has the name of the absence of another one.
     """
     if max_absent:
         mixed_up = session.check("discovery/checks/absent_tags")

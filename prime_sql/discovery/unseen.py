@@ -64,10 +64,10 @@ def check(
         Common table expressions in which ``failure_modes`` and ``failure_mode_tags`` are found;
         relations of the session if left out.
     min_unseen_images, tolerance
-        What the verdicts rest on.
+        What the verdicts are based on.
     """
     step = session.step
-    # First, while the names are the stored ones still.
+    # First, while the names still mean the stored tables.
     step("discovery/unseen/wanted_tags", scope=scope)
     (most,) = session.execute(
         "wanted_tags",
@@ -118,7 +118,7 @@ def warn_of_unknown_tags(session: Session, loaded: Inputs) -> None:
 
 
 def store(checked: Checked, run_id: int, session: Session) -> None:
-    """Replace earlier verdicts by the session's ``verdicts``; within a transaction."""
+    """Store the session's ``verdicts`` instead of earlier ones; within a transaction."""
     sql = queries.find("discovery/unseen/store", session.plans).render(
         session.dialect,
         schema=session.schema,
@@ -135,11 +135,11 @@ def store(checked: Checked, run_id: int, session: Session) -> None:
 
 
 def options_for(options: Options, where: str | None, columns: dict[str, Any]) -> Options:
-    """Return the options of a run for other data: its columns may be called otherwise."""
+    """Return the options of a run for other data, whose columns may have other names."""
     columns = {name: value for name, value in columns.items() if value is not None}
     if columns.get("wide"):
         columns.setdefault("min_score", None)  # a wide table has no scores
-    # The class is the label (or the prediction) here too, whatever it is called.
+    # The class is the label (or the prediction) here too, even under another name.
     standard = {options.label: "label", options.prediction: "prediction"}
     return options.replace(
         **columns,
