@@ -55,7 +55,7 @@ __all__ = [
     "sql",
 ]
 
-# Where each name is defined: it is imported when it is first asked for, so that a command that only
+# Where each name is defined: it is imported when it is first used, so that a command that only
 # prints its help loads no engine.
 _HOMES = {
     "Explanation": "questions.explain",
@@ -89,7 +89,7 @@ if not TYPE_CHECKING:  # to a type checker, it would mean that every name exists
         if name not in _HOMES:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
-        globals()[name] = value  # asked for once
+        globals()[name] = value  # looked up only once
         return value
 
     def __dir__():  # noqa: ANN202

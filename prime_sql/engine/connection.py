@@ -1,4 +1,4 @@
-"""What is asked of an open connection, and who may use it at a time."""
+"""What an open connection is asked, and which thread may use it."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from ibis.expr.types import Table
 
 from prime_sql.engine.errors import WarehouseError
 
-# One for each database that somebody in this process writes to, or is making.
+# One lock for each database that some thread of this process writes to, or is making.
 _writers: WeakValueDictionary[str, threading.RLock] = WeakValueDictionary()
 _writers_guard = threading.Lock()
 
 
 def writer(place: str) -> threading.RLock:
-    """Return the lock of those who write to a database of this process."""
+    """Return the lock that the threads of this process take to write to a database."""
     with _writers_guard:
         return _writers.setdefault(place, threading.RLock())
 
 
 def in_turn(backend: BaseBackend) -> threading.RLock:
     """Return the lock of a connection, which answers one thread at a time."""
-    # Kept on the connection, so that it goes with it; `setdefault` of a dict is atomic.
+    # Kept on the connection, so that both end together; `setdefault` of a dict is atomic.
     lock = vars(backend).setdefault("_prime_sql_in_turn", threading.RLock())
     return cast("threading.RLock", lock)
 
@@ -39,14 +39,14 @@ def file_of(backend: Backend) -> str | None:
 
 
 def raw(connection: duckdb.DuckDBPyConnection | Backend) -> duckdb.DuckDBPyConnection:
-    """Return the connection of DuckDB itself."""
+    """Return DuckDB's own connection."""
     return connection.con if isinstance(connection, Backend) else connection
 
 
 def rows_of(backend: Backend, query: str) -> list[dict[str, Any]]:
     """Return the rows of a query by column name.
 
-    Not through Ibis: looking up the columns takes it a tenth of the time of a small search.
+    Not through Ibis, whose lookup of the columns takes a tenth of the time of a small search.
     """
     with in_turn(backend):
         cursor = backend.raw_sql(query)
@@ -55,7 +55,7 @@ def rows_of(backend: Backend, query: str) -> list[dict[str, Any]]:
 
 
 def go_to(backend: Backend, schema: str) -> None:
-    """Make a schema (a quoted name) if need be, and have the connection in it from now on."""
+    """Make a schema (a quoted name) if it is missing, and switch the connection to it."""
     with in_turn(backend):
         backend.raw_sql(f"create schema if not exists {schema}")
         backend.raw_sql(f"use {schema}")

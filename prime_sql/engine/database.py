@@ -76,7 +76,7 @@ class Database:
                     raise WarehouseError(
                         f"there is no database {self.path}; `prime-sql search` makes one"
                     )
-                # Another thread that makes it, too, is waited for, and its file opened.
+                # If another thread is making it too, wait for that and open its file.
                 self._maker = writer(str(self._place))
                 self._maker.acquire()
                 try:
@@ -97,13 +97,13 @@ class Database:
             self.backend = connect_file(self._partial)
 
     def _made(self) -> None:
-        """Let go of other threads that wait for the file, which has its name now, or has none."""
+        """Release threads that wait for the file, which has its name now or will get none."""
         if self._maker is not None:
             self._maker.release()
             self._maker = None
 
     def _new_file(self) -> Path:
-        """Return a name beside the file's own, after a look at what is in the way."""
+        """Return a name beside the file's own, after checking that nothing is in the way."""
         folder, name = self._place.parent, self._place.name
         if not folder.is_dir():
             raise WarehouseError(f"the folder {folder} does not exist; make it first")
@@ -125,12 +125,12 @@ class Database:
         return self._partial is not None
 
     def session(self, on_sql: OnSql | None = None) -> Session:
-        """Return a session on the open connection; `with` closes it, and its relations go."""
+        """Return a session on the open connection; `with` closes it and drops its relations."""
         return Session(self.backend, on_sql)
 
     @contextmanager
     def limited(self, allowed: Limits, *, owned: bool) -> Iterator[None]:
-        """Keep to limits of memory in the block; for good on a connection that is our own.
+        """Apply memory limits in the block; permanently on a connection of our own.
 
         Raises
         ------
@@ -145,35 +145,35 @@ class Database:
         return session
 
     def check_appendable(self) -> None:
-        """Refuse to append to runs of an engine that does not store what it takes."""
+        """Refuse to append to runs of an engine that does not store what appending needs."""
 
-    # What follows is done for a copy of another engine's runs; see `Mirror`.
+    # The following matter only for a copy of another engine's runs; see `Mirror`.
 
     def load(self, run_id: int) -> None:
-        """Have at hand what a run found."""
+        """Load what a run found."""
 
     def load_counts(self, run_id: int, counted_run_id: int) -> None:
-        """Have at hand the tag sets of a run, and the images of the one that counted them."""
+        """Load the tag sets of a run, and the images of the one that counted them."""
 
     def fetch(self, counted_in: Session, session: Session, *names: str) -> None:
-        """Have relations of the session that counted in the other one, too."""
+        """Copy relations of the session that counted into the other one."""
 
     def store(self, run_id: int) -> None:
-        """Keep what was added to a run, where it was not written already."""
+        """Store what was added to a run, unless it is written already."""
 
     @contextmanager
     def publishing(
         self, counted_in: Session | None, session: Session, *, images: bool = False
     ) -> Iterator[int]:
-        """Do what else is to be done with a run that the block publishes; see `Mirror`."""
+        """Do whatever else a run that the block publishes needs; see `Mirror`."""
         yield 0
 
     def publish(self) -> Backend:
         """Give a new file its name; return the connection that results are read from."""
         if self._partial is not None and self.path is not None:
             try:
-                # Closing would do this as well, but keep silent where the disk is full; and what
-                # is still in the log does not move with the file.
+                # Closing would do this as well, but say nothing if the disk is full; and what is
+                # still in the log does not move with the file.
                 self.backend.raw_sql("force checkpoint")
             except duckdb.Error as error:
                 raise WarehouseError(f"cannot write {self.path}: {first_line(error)}") from error
@@ -206,7 +206,7 @@ class Database:
             schema.remove_leftovers(session)
             with session.transaction():
                 schema.delete(session, runs, "prune")
-            # Frees the space now. Where another transaction is open, the engine does it later.
+            # Frees the space now. If another transaction is open, the engine does it later.
             with suppress(WarehouseError):
                 session.execute("prune", "checkpoint")
 
@@ -258,10 +258,10 @@ def _usable(backend: BaseBackend) -> Backend:
 
 
 def connect_file(path: Path, *, read_only: bool = False, wait: float | None = None) -> Backend:
-    """Open a DuckDB file, with one clear error where that fails.
+    """Open a DuckDB file, with one clear error if that fails.
 
-    Where another process has it open, try again for that many seconds; None if the user cannot
-    say so.
+    If another process has it open, try again for `wait` seconds; None where the user has no such
+    option.
     """
     new = {} if path.exists() else {"storage_compatibility_version": duckdb_versions.STORAGE}
     until = time.monotonic() + (wait or 0)

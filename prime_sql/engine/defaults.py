@@ -1,15 +1,15 @@
-"""Defaults, and values to choose from, of everything but the search itself (`prime_sql.options`).
+"""Defaults, and values to choose from, of everything but the search itself (`engine.options`).
 
 They are kept apart from the modules that use them because the command line shows them in its help,
-which is to come without an engine.
+which must not load an engine.
 """
 
 TOP = 10  # how many modes a summary shows
 ORDERS = ("excess_errors", "drop", "p", "images")  # what failure modes are ranked by
-OVERLAP = 0.9  # the share of images from which on a mode is a near-duplicate
+OVERLAP = 0.9  # from this share of common images on, a mode is a near-duplicate
 
 RUNS = 10  # how many runs failure modes are followed through
-CARDS = 50  # failure modes of a report with a card of their own
+CARDS = 50  # failure modes that get a card of their own in a report
 
 MIN_UNSEEN_IMAGES = 10  # with fewer, a failure mode is undecided
 TOLERANCE = 0.05  # by how much an unseen drop may fall short and still hold
@@ -28,5 +28,5 @@ DIALECTS = (
     "datafusion",
 )
 
-NO_WAIT = 0.0  # seconds for a file that another process has open
-SCHEMA = "prime"  # of a warehouse, for the results
+NO_WAIT = 0.0  # seconds to wait for a file that another process has open
+SCHEMA = "prime"  # in a warehouse, for the results

@@ -1,7 +1,7 @@
-"""How the SQL of ``queries/`` is carried to other engines: their dialects, and what they lack.
+"""How the SQL of ``queries/`` is translated for other engines: their dialects, and what they lack.
 
-It is written in DuckDB's dialect, within what most engines have; sqlglot translates it, and what
-sqlglot leaves as it is is mended here.
+It is written in the part of DuckDB's dialect that most engines support; sqlglot translates it, and
+what sqlglot misses is fixed here.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import sqlglot
 import sqlglot.expressions as sge
 from sqlglot.tokens import TokenType
 
-# How a script keeps the answer of a step for others: in a temporary table where there is such.
-# PostgreSQL plans joins well only of tables whose sizes it knows; Redshift gathers them by itself.
-# Spark, Databricks and Trino have no temporary ones: where a table of that name is there already,
-# the script ends.
-# (Spark caches temporary views, but plans each again through all those that it is made from:
+# How a script keeps the answer of a step for others: in a temporary table if the engine has any.
+# PostgreSQL plans joins well only for tables whose sizes it knows; Redshift gathers them by itself.
+# Spark, Databricks and Trino have no temporary tables: if a table of that name already exists, the
+# script ends.
+# (Spark caches temporary views, but plans each again through all the views that it is made from:
 # minutes for two tags.)
 KEEP = {
     "duckdb": ("create or replace temporary table NAME as\nSQL",),
@@ -34,18 +34,18 @@ KEEP = {
     "trino": ("create table NAME as\nSQL",),
     "redshift": ("create temporary table NAME as\nSQL",),
     "clickhouse": ("create or replace temporary table NAME as\nSQL",),
-    "datafusion": ("create or replace table NAME as\nSQL",),  # in memory, as all of its own
+    "datafusion": ("create or replace table NAME as\nSQL",),  # in memory, like all its own tables
 }
-# PostgreSQL takes sets that share most of their tags for far fewer than they are, and then compares
-# each row with each. No table of ours has an index, which alone would make that fast.
+# PostgreSQL far underestimates how many sets share most of their tags, and then compares every row
+# with every other. Only an index would make that fast, and our tables have none.
 SETTINGS = {"postgres": ("set enable_nestloop = off", "reset enable_nestloop")}
-# What the user of the one SELECT must know. Trino evaluates each step wherever it is read: it
-# reads 36 tables for one tag, 238 for two, each of them a stage at least.
+# What anyone who runs the one SELECT must know. Trino computes each step again wherever it is read:
+# it reads 36 tables for one tag and 238 for two, each of them at least one stage.
 ADVICE = {
     "postgres": "Beyond two tags, set enable_nestloop = off first, or take the script.",
     "trino": "Beyond one tag, take the script: Trino's query.max-stage-count is 150.",
 }
-# There a script that runs again in the session finds its tables gone.
+# Engines on which the script drops its tables at the end, so that it can run again in the session.
 CLEAR = ("spark", "databricks", "trino", "redshift")
 
 _OURS = re.compile(r"image_id|label|prediction|class_\d+")
@@ -53,7 +53,7 @@ _TEXTS = ("image_id", "class_name", "tag", "tags")
 
 
 def renamed(sql: str, names: dict[str, str], dialect: str) -> str:
-    """Give the steps that this one reads other names."""
+    """Rename the steps that this one reads."""
     tokens = sqlglot.tokenize(sql, read=dialect)
     for before, token in reversed(list(itertools.pairwise(tokens))):
         if before.token_type in (TokenType.FROM, TokenType.JOIN) and token.text in names:
@@ -62,9 +62,9 @@ def renamed(sql: str, names: dict[str, str], dialect: str) -> str:
 
 
 def flat(name: str, sql: str, dialect: str) -> list[tuple[str, str]]:
-    """Part a step from those that it begins with: Redshift has no `with` inside of another.
+    """Split a step from those that it begins with: Redshift allows no `with` inside another.
 
-    DuckDB's stay together, as the file has them.
+    DuckDB's stay together, as in the file.
     """
     if dialect == "duckdb":
         return [(name, sql)]
@@ -77,10 +77,10 @@ def flat(name: str, sql: str, dialect: str) -> list[tuple[str, str]]:
 
 
 def translated(sql: str, dialect: str) -> str:
-    """Carry a step from DuckDB's dialect, in which it is written, to another one.
+    """Translate a step from DuckDB's dialect, in which it is written, to another one.
 
-    What sqlglot leaves as it is, though the engine has it otherwise, is mended here; a folded name
-    of ours must not be quoted, since not every engine folds it to lower case.
+    What sqlglot leaves unchanged, although the engine differs, is fixed here; a folded name of ours
+    must not be quoted, since not every engine folds it to lower case.
     """
     if dialect == "duckdb":
         return sql
@@ -89,13 +89,13 @@ def translated(sql: str, dialect: str) -> str:
         if name.args.get("quoted") and _OURS.fullmatch(name.name):
             name.set("quoted", False)
     if dialect == "postgres":
-        # Tags are sorted, and so named and numbered, by their characters and not by a language.
+        # Tags are sorted, and so named and numbered, by character codes, not by a language's order.
         for ordered in tree.find_all(sge.Ordered):
             if ordered.this.name in _TEXTS:
                 collation = sge.Identifier(this="C", quoted=True)
                 ordered.set("this", sge.Collate(this=ordered.this.copy(), expression=collation))
     if dialect == "bigquery":
-        # Its windows know no "nulls last"; nothing that is sorted is ever null.
+        # Its windows do not support "nulls last"; nothing that is sorted is ever null.
         for ordered in tree.find_all(sge.Ordered):
             ordered.set("nulls_first", not ordered.args.get("desc"))
     if dialect == "trino":
@@ -106,15 +106,15 @@ def translated(sql: str, dialect: str) -> str:
             hashed.replace(binary)
     text = str(tree.sql(dialect, pretty=True, unsupported_level=sqlglot.ErrorLevel.RAISE))
     if dialect == "clickhouse" and any(join.side == "LEFT" for join in tree.find_all(sge.Join)):
-        # Else what no row is joined to is 0 or an empty text, where its column is never null.
+        # Otherwise a row without a match gets 0 or an empty text for columns that are never null.
         text += "\nSETTINGS join_use_nulls = 1"
     return text
 
 
 def view(statement: str, schema: str, dialect: str) -> str:
-    """Carry over a statement that makes a view, whose tables get the schema that it names.
+    """Translate a statement that makes a view, and name `schema` before its tables.
 
-    Views cannot be made "if not exists" everywhere: whoever runs it has looked.
+    Not every engine can make a view "if not exists": the caller has checked.
     """
     made = sqlglot.parse_one(statement, read="duckdb")
     made.set("exists", False)
@@ -126,7 +126,7 @@ def view(statement: str, schema: str, dialect: str) -> str:
 
 
 def comment(statement: str, dialect: str, *, on_view: bool = False) -> str | None:
-    """Carry over a comment on a table, a view or a column; None where the engine has none of it."""
+    """Translate a comment on a table, a view or a column; None if the engine has none on it."""
     said = sqlglot.parse_one(statement, read="duckdb")
     assert isinstance(said, sge.Comment)
     on, kind = said.this, str(said.args["kind"]).lower()

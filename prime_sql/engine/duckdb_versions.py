@@ -1,4 +1,4 @@
-"""What differs between the versions of DuckDB that pyproject.toml admits, from 1.4 to 2."""
+"""What differs between the versions of DuckDB that pyproject.toml allows, from 1.4 to 2."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ibis.backends.sql.datatypes import DuckDBType
 from prime_sql.engine.queries import literal
 
 # The storage format of a new file. DuckDB 1.4 and 1.5 write this one unless told otherwise, and 2
-# one that neither can open. A file keeps the format that it was made with, whoever writes to it.
+# one that neither can open. A file keeps the format it was made with, no matter what writes to it.
 STORAGE = "v1.0.0"
 
 
@@ -26,6 +26,9 @@ def teach_ibis() -> None:
         connection.fetch_arrow_table = _fetch_arrow_table
     if not hasattr(connection, "fetch_record_batch"):
         connection.fetch_record_batch = _fetch_record_batch
+    # DuckDB 2 advises callers of these, here our two functions, to call others; Ibis decides that.
+    advice = "Arrow output on a DB-API result"
+    warnings.filterwarnings("ignore", advice, UserWarning, re.escape(__name__))
     DuckDBType.from_string = classmethod(_type_from_string)
 
 
@@ -50,8 +53,8 @@ _ibis_type_from_string = DuckDBType.from_string.__func__
 
 
 def _type_from_string(cls: type[DuckDBType], text: str, nullable: bool | None = None) -> Any:
-    # What is null everywhere has a type of its own in DuckDB 2, which Ibis cannot read; it was an
-    # INTEGER before. A field of that name is followed by its type.
+    # A column of nulls has a type of its own in DuckDB 2, which Ibis cannot read; before, it was an
+    # INTEGER. A field of that name is followed by its type.
     text = re.sub(r'"NULL"(?=[,)\[]|$)', "INTEGER", text)
     return _ibis_type_from_string(cls, text, nullable)
 
@@ -65,7 +68,7 @@ def returns_rows(query: str) -> bool:
         When DuckDB cannot read it.
     """
     last = duckdb.extract_statements(query)[-1].type
-    # PIVOT is two statements, of which the last one answers; DuckDB 2 hands both over as one,
+    # PIVOT is two statements, of which the last one answers; DuckDB 2 returns both as one,
     # and CREATE TABLE with a PIVOT as the same kind.
     if last == duckdb.StatementType.MULTI:
         with suppress(duckdb.ParserException):
@@ -77,12 +80,12 @@ def returns_rows(query: str) -> bool:
 def too_new(path: Path, error: duckdb.Error) -> str | None:
     """Say what to do about a file that only a newer DuckDB can open; return None for other errors.
 
-    The SQL of the message is to be run by the newer one.
+    The SQL in the message is meant for the newer one.
     """
     if "newer version of DuckDB" not in str(error):
         return None
     with path.open("rb") as file:
-        file.seek(52)  # behind a checksum, "DUCK", the format's number and flags
+        file.seek(52)  # after a checksum, "DUCK", the format's number and flags
         maker = re.match(rb"v(\d+\.\d+\.\d+)", file.read(32))
     version = f"DuckDB {maker[1].decode()}" if maker else "a newer DuckDB"
     old = literal(str(path))

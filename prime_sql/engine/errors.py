@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterable
 from typing import Any
 
-# Modules of the package, and those that lead from one of its functions into another.
+# Modules of the package, and those through which its functions call each other.
 _INSIDE = ("prime_sql", "contextlib")
 
 
@@ -17,7 +17,7 @@ class PrimeSqlError(Exception):
 
 
 class InputWarning(UserWarning):
-    """Something in the input is odd, but the work can go on; counted in the message."""
+    """Something in the input is odd, but the work can go on; the message says how often."""
 
 
 class OptionError(PrimeSqlError, ValueError):
@@ -25,7 +25,7 @@ class OptionError(PrimeSqlError, ValueError):
 
 
 class InputError(PrimeSqlError, ValueError):
-    """An input table is missing, unreadable or breaks the definition of its columns."""
+    """An input table is missing or unreadable, or breaks the definition of its columns."""
 
 
 class QueryError(PrimeSqlError, ValueError):
@@ -33,7 +33,7 @@ class QueryError(PrimeSqlError, ValueError):
 
 
 class StoredCountsError(PrimeSqlError, ValueError):
-    """The stored tag sets of a run do not hold the answer to the thresholds asked for."""
+    """The stored tag sets of a run do not suffice for the requested thresholds."""
 
 
 class WarehouseError(PrimeSqlError, RuntimeError):
@@ -41,7 +41,7 @@ class WarehouseError(PrimeSqlError, RuntimeError):
 
 
 class LimitError(WarehouseError):
-    """Memory or the disk for temporary files is not enough for the work."""
+    """Memory, or the disk for temporary files, is too small for the work."""
 
 
 class InstallError(PrimeSqlError, ImportError):
@@ -74,7 +74,7 @@ def shorten_list(names: Any, most: int = 12) -> str:
 
 
 def warn(message: str) -> None:
-    """Warn of what is odd about the input, at the line of the user's that called the package."""
+    """Warn of something odd in the input, at the user's line that called the package."""
     level, frame = 2, sys._getframe(1)
     while frame.f_back is not None and _is_inside(frame.f_globals.get("__name__", "")):
         level, frame = level + 1, frame.f_back

@@ -20,12 +20,12 @@ from prime_sql.engine.rows import Format, render
 
 
 def check_file(path: Path) -> Path:
-    """Return `path` when `write` knows its ending and its folder is there.
+    """Return `path` if `write` knows its ending and its folder exists.
 
     Raises
     ------
     OptionError
-        When it does not; checked before the work, so that none is lost.
+        Otherwise; checked before the work, so that none is lost.
     """
     if path.suffix.lower() not in (".parquet", ".csv", ".json"):
         raise OptionError(f"cannot write {path}: name a file that ends in .parquet, .csv or .json")
@@ -33,12 +33,12 @@ def check_file(path: Path) -> Path:
 
 
 def check_place(path: Path) -> Path:
-    """Return `path` when its folder is there, and it is none itself.
+    """Return `path` if its folder exists and it is not a folder itself.
 
     Raises
     ------
     OptionError
-        When not; checked before the work, so that none is lost.
+        Otherwise; checked before the work, so that none is lost.
     """
     if not path.absolute().parent.is_dir():
         raise OptionError(f"cannot write {path}: the folder {path.parent} does not exist")
@@ -62,12 +62,12 @@ def write_text(text: str, path: Path) -> None:
 
 
 def append_text(text: str, path: Path) -> None:
-    """Add a text after an empty line to the end of a file, which is made if need be.
+    """Append a text to a file, after an empty line; the file is made if it is missing.
 
     Raises
     ------
     WarehouseError
-        When the folder or the disk does not take it.
+        When it cannot be written to the folder or the disk.
     """
     with _writing(path), path.open("ab") as file:
         _put(f"\n{text}" if file.tell() else text, file, "")
@@ -81,7 +81,7 @@ class Files:
     Attributes
     ----------
     lost
-        Places that hold a new file although publishing failed, with where their old one is.
+        Places that hold a new file although publishing failed, each with the path of its old file.
     """
 
     def __init__(self) -> None:
@@ -96,12 +96,12 @@ class Files:
             partial.unlink(missing_ok=True)
 
     def write(self, content: pl.DataFrame | str, path: Path) -> None:
-        """Write rows (in the form that the ending asks for) or a text beside `path`.
+        """Write rows (in the format of the ending) or a text beside `path`.
 
         Raises
         ------
         WarehouseError
-            When the folder or the disk does not take it.
+            When it cannot be written to the folder or the disk.
         """
         with _writing(path):
             place = path.resolve()  # what a symbolic link points to, so that it stays a link
@@ -114,7 +114,7 @@ class Files:
             with partial.open("wb") as file:
                 _put(content, file, path.suffix.lower())
                 file.flush()
-                os.fsync(file.fileno())  # else a crash may leave the new name on an empty file
+                os.fsync(file.fileno())  # or a crash may leave the new name on an empty file
             if place.is_file():
                 shutil.copymode(place, partial)
 
@@ -124,19 +124,19 @@ class Files:
         Raises
         ------
         WarehouseError
-            When a place cannot be taken; then every place is as it was.
+            When a file cannot take its place; then every place is as it was.
         """
         with self.published():
             pass
 
     @contextmanager
     def published(self) -> Iterator[None]:
-        """Give all files their names, and take them back where the block fails.
+        """Give all files their names, and take them back if the block fails.
 
         Raises
         ------
         WarehouseError
-            When a place cannot be taken; then every place is as it was.
+            When a file cannot take its place; then every place is as it was.
         """
         for place in self._partial:
             if place.is_dir():
@@ -172,9 +172,9 @@ class Files:
 
 
 def beside(place: Path) -> Path:
-    """Return a name in the folder of `place` for what will take that name once it is complete.
+    """Return a name in the folder of `place` for a file that takes its name once complete.
 
-    What processes that were killed left there is removed.
+    What killed processes left there is removed.
     """
     for leftover in place.parent.glob(f".{glob.escape(place.name)}.*.partial*"):
         process = leftover.name.removeprefix(f".{place.name}.").partition("-")[0]
@@ -184,7 +184,7 @@ def beside(place: Path) -> Path:
 
 
 def _kept(place: Path) -> Path | None:
-    """Keep the file at `place` under a second name; None where there is none."""
+    """Keep the file at `place` under a second name; None if there is none."""
     if not place.is_file():
         return None
     kept = beside(place)
@@ -228,7 +228,7 @@ def _put(content: pl.DataFrame | str, file: IO[bytes], ending: str) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Keep the new names through a crash, where the system can."""
+    """Make the new names survive a crash, if the system can."""
     if os.name == "nt":
         return
     descriptor = os.open(folder, os.O_RDONLY)

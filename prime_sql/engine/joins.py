@@ -1,4 +1,4 @@
-"""The user's table that a question joins with: one of the database, or a file."""
+"""The user's table that a question joins with: one in the database, or a file."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def _named(backend: Backend, name: str, wanted: list[str]) -> str:
         schema, _, bare = name.rpartition(".")
         place = (backend.current_catalog, schema or "main")
         if not schema and bare in backend.list_tables(database=("temp", "main")):
-            place = ("temp", "main")  # which a job joins with
+            place = ("temp", "main")  # a table that a job joins with
         known = backend.list_tables(database=place)
         if bare not in known:
             raise QueryError(f"there is no table or file {name!r}.{did_you_mean(bare, known)}")

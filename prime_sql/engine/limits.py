@@ -1,7 +1,8 @@
 """How much memory a search may take, and where it keeps what does not fit.
 
-Both are settings of DuckDB, which counts its own buffers only. Python, its packages and what the
-engine allocates beside its buffers come on top, so the engine gets the limit less a share for them.
+Both are settings of DuckDB, which counts only its own buffers. Python, its packages and what the
+engine allocates outside its buffers come on top, so the engine gets the limit minus a share for
+them.
 """
 
 from __future__ import annotations
@@ -24,12 +25,12 @@ from prime_sql.engine.queries import literal
 if TYPE_CHECKING:
     from ibis.backends.duckdb import Backend
 
-# What Python and its packages take, by measurement: of a small limit no more than half.
+# What Python and its packages take, by measurement; at most half of a small limit.
 _PYTHON = 200_000_000
 _LEAST = 100_000_000
-# DuckDB's documentation asks for so much a thread at least.
+# DuckDB's documentation asks for at least this much per thread.
 _EACH_THREAD = 125_000_000
-# DuckDB limits itself to this share of the memory, of a container where it is in one.
+# DuckDB limits itself to this share of the memory (of the container's, if it runs in one).
 _DEFAULT_SHARE = 0.8
 
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(?:([kmgtp])(i?)b|(%)|bytes)\s*", re.IGNORECASE)
@@ -43,7 +44,7 @@ class Limits:
     Attributes
     ----------
     memory
-        Bytes of the whole process, or None.
+        Bytes for the whole process, or None.
     temp_dir
         A folder for temporary files, or None.
     """
@@ -58,7 +59,7 @@ class Limits:
         Raises
         ------
         OptionError
-            When they are not a size, or not a folder that can be written to.
+            When `memory_limit` is not a size, or `temp_dir` is not a folder that can be written to.
         """
         memory = None if memory_limit is None else _memory(memory_limit)
         if temp_dir is None:
@@ -72,14 +73,14 @@ class Limits:
         return Limits(memory, folder.absolute())
 
     def settings(self, threads: int) -> dict[str, str]:
-        """Return DuckDB's settings for them, given its number of threads."""
+        """Return DuckDB's settings for these limits, given its number of threads."""
         if self.memory is None:
             return {}
         engine = max(self.memory - _PYTHON, self.memory // 2)
         return {
             "memory_limit": f"{engine // 1000}KB",
             "threads": str(max(1, min(threads, engine // _EACH_THREAD))),
-            # Else all that a step writes waits for what comes before it.
+            # Otherwise everything a step writes waits for what comes before it.
             "preserve_insertion_order": "false",
         }
 
@@ -123,7 +124,7 @@ def engine_memory(connection: duckdb.DuckDBPyConnection) -> int:
 
 @contextmanager
 def held(backend: Backend, limits: Limits, *, owned: bool) -> Iterator[None]:
-    """Keep to the limits in the block; for good on a connection that is our own.
+    """Apply the limits in the block; permanently on a connection of our own.
 
     Raises
     ------
@@ -148,7 +149,7 @@ def held(backend: Backend, limits: Limits, *, owned: bool) -> Iterator[None]:
 
 @contextmanager
 def set_to(backend: Backend, name: str, value: str | None) -> Iterator[None]:
-    """Have another value of a setting of DuckDB in the block, or None to leave it."""
+    """Change a setting of DuckDB in the block; None leaves it as it is."""
     if value is None:
         yield
         return
@@ -164,7 +165,7 @@ def _set_back(backend: Backend, name: str, value: str) -> None:
     if name not in ("memory_limit", "checkpoint_threshold"):
         backend.raw_sql(f"set {name} = {literal(value)}")
         return
-    # DuckDB says how much only to one digit after the point, cut off: 3GB are 2.7 GiB.
+    # DuckDB reports the size to one decimal only, cut off: 3GB is 2.7 GiB.
     backend.raw_sql(f"reset {name}")
     row = backend.raw_sql(f"select current_setting('{name}')").fetchone()
     if row == (value,):
@@ -203,23 +204,23 @@ def apply(backend: Backend, limits: Limits) -> dict[str, str]:
 def _folder(limits: Limits, now: str, backend: Backend) -> Path | None:
     """Return the folder for temporary files, or None to leave it.
 
-    It is one of its own, because two processes would write to files of the same names. DuckDB makes
-    it when it needs it, and removes it with the database.
+    It is used by nobody else, because two processes would write to files of the same names. DuckDB
+    makes it when needed, and removes it with the database.
     """
     parent = limits.temp_dir
     if parent is None:
         if limits.memory is None or now != ".tmp":
             return None  # beside the database
-        parent = Path(tempfile.gettempdir())  # of one in memory, the working folder
+        parent = Path(tempfile.gettempdir())  # in memory, DuckDB uses the working folder
     if Path(now).parent == parent and Path(now).name.startswith(_FOLDER):
         return None
     return parent / f"{_FOLDER}{uuid.uuid4().hex[:12]}"
 
 
 def explain(error: duckdb.Error, step: str) -> LimitError | None:
-    """Return what the user can do where memory or a disk is not enough, else None."""
+    """Return what the user can do if memory or a disk ran out, else None."""
     text = str(error)
-    # The step alone: a run that was stored before it, and is asked now, stays.
+    # Only the step: a run that was stored earlier, and is being queried now, stays.
     kept = "The step wrote nothing to the database; what it held before is there."
     if "No space left" in text or "max_temp_directory_size" in text:
         return LimitError(

@@ -1,7 +1,7 @@
 """Runs that another engine stores, and their copies in DuckDB.
 
-Images are counted where the tables live (`remote`). What is asked of a finished run, and what its
-statistics take, works on a copy of its tables in memory; what that adds is stored with the run.
+Images are counted where the tables live (`remote`). Questions about a finished run, and its
+statistics, work on a copy of its tables in memory; what they add is stored with the run.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _MODES = names("class", "mode")
 _COUNTS, _IMAGES = names("tag set"), names("image")
 # What is found on the copy, and stored with the run.
 _FOUND = names("mode")
-# Relations of a session that a run is published from, but for those of tag sets and images.
+# Relations of a session that a run is published from, except those of tag sets and images.
 _COUNTED = (
     *(table.name for table in TABLES if table.counted and table.name in _MODES),
     "verdicts",
@@ -51,7 +51,7 @@ _COUNTED = (
 
 
 class Mirror(Database):
-    """Runs in a schema of another engine; asked and added to by way of a DuckDB in memory.
+    """Runs in a schema of another engine, queried and added to through a DuckDB in memory.
 
     Attributes
     ----------
@@ -87,7 +87,7 @@ class Mirror(Database):
 
     @contextmanager
     def limited(self, allowed: Limits, *, owned: bool) -> Iterator[None]:
-        """Refuse limits of memory: they are settings of DuckDB."""
+        """Refuse memory limits: they are settings of DuckDB."""
         if allowed != NO_LIMITS:
             raise OptionError(
                 "memory_limit and temp_dir are settings of DuckDB; another engine has its own"
@@ -165,14 +165,14 @@ class Mirror(Database):
     def publishing(
         self, counted_in: Session | None, session: Session, *, images: bool = False
     ) -> Iterator[int]:
-        """Store what the block publishes in the mirror, in one transaction where there are such.
+        """Store what the block publishes in the mirror, in one transaction if the engine has them.
 
         Yields the largest run_id that is taken.
 
         Parameters
         ----------
         counted_in
-            The session on the engine that counted; None where the stored counts of a run did.
+            The session on the engine that counted; None if the counts are those of a stored run.
         session
             The session on the mirror, which gets the relations that a run is published from.
         images
@@ -201,7 +201,7 @@ class Mirror(Database):
 
     @contextmanager
     def _as_it_was_on_failure(self) -> Iterator[None]:
-        """Take a run that could not be stored there out of the mirror again."""
+        """Remove a run from the mirror if it could not be stored there."""
         last = self._last_run()
         try:
             yield
@@ -218,7 +218,7 @@ class Mirror(Database):
             session.create_from(name, ibis.memtable(rows))
 
     def store(self, run_id: int) -> None:
-        """Store what was added to a run: verdicts, what chance gives, success modes."""
+        """Store what was added to a run: verdicts, what chance alone gives, success modes."""
         there = RemoteSession(self.there, self.results)
         with there.transaction():
             self._store(there, run_id, (*_FOUND, "runs"))
@@ -234,10 +234,10 @@ class Mirror(Database):
                 there.execute("prune", f"delete from {old}")
 
     def _taken(self, there: RemoteSession) -> int:
-        """Return the largest number of a run, also of one that did not become complete.
+        """Return the largest run number, including that of an incomplete run.
 
-        Warns of rows after the last complete run, and leaves them: another search may be about to
-        complete them, where the engine has no transactions.
+        Warns of rows after the last complete run, and leaves them: if the engine has no
+        transactions, another search may be about to complete them.
         """
         last = last_number(there)
         if last > self._last_run():
@@ -254,7 +254,7 @@ class Mirror(Database):
         for name in (*_COUNTS, *_IMAGES):
             if images:
                 self.fetch(there, session, name)
-            else:  # They stay there: what is published of them here is nothing.
+            else:  # They stay there: nothing of them is published here.
                 nothing = f"select * exclude run_id from {session.schema}.{name} limit 0"
                 session.create(name, nothing)
 
@@ -276,14 +276,14 @@ class Mirror(Database):
             stored = away.filter(away.run_id == run_id).select(*rows.column_names).to_pyarrow()
             if _sorted(stored.cast(rows.schema)) == _sorted(rows):
                 continue
-            if len(stored):  # what an engine cannot delete from, it says
+            if len(stored):  # an engine that cannot delete says so
                 there.execute(
                     "publish", f"delete from {there.schema}.{table} where run_id = {run_id}"
                 )
             there.insert(table, rows)
 
     def _make(self, there: RemoteSession) -> None:
-        """Make the schema with its tables and views, where they are missing."""
+        """Make the schema with its tables and views, if they are missing."""
         known = self._tables_there()
         tables = [name for name in names() if name not in known]
         views = [name for name in VIEWS if name not in known]

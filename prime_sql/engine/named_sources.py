@@ -1,4 +1,4 @@
-"""Sources that are given by name: files, tables of a database, databases beside it."""
+"""Sources given by name: files, tables of the database, and tables of other databases."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from prime_sql.engine.sources import (
 
 
 def open_named(name: str, role: str, session: Session, options: Options, wanted: Wanted) -> Source:
-    """Open a file, a table of the session's database, or one of a database beside it."""
+    """Open a file, a table of the session's database, or one of another database."""
     place = named(name, role)
     if place is None:
         return _read_files(name, role, session, options, wanted)
@@ -45,15 +45,15 @@ def open_named(name: str, role: str, session: Session, options: Options, wanted:
 
 
 def named(name: str, role: str) -> tuple[Path | None, str] | None:
-    """Say where a source is that is given by name: None for files, else a database and its table.
+    """Return where a source given by name is: None for files, else a database and its table.
 
-    The database is None where it is the target database; whether it has such a table is not
-    looked up.
+    The database is None for the target database; whether it has such a table is not checked.
 
     Raises
     ------
     InputError
-        When there are no such files.
+        When a file is missing, empty or of an unknown format, or a database is given without a
+        table.
     """
     lower = name.lower()
     if lower.endswith(PARQUET + CSV + JSON):
@@ -92,8 +92,8 @@ def _read_files(name: str, role: str, session: Session, options: Options, wanted
     if lower.endswith(PARQUET):
         table = backend.read_parquet(name, union_by_name=True)
         return Source(table.select(wanted.among(table.columns)), list(table.columns))
-    # A file of text has no types: the engine guesses them, from all rows where a late word among
-    # numbers would break the guess, and what names something stays as it is written.
+    # A text file has no types: the engine guesses them, from all rows if a late word among numbers
+    # would break the guess; what names something stays as it is written.
     sample = 20_480 if role == "tags" and not options.wide else -1
     is_json = lower.endswith(JSON)
     if is_json:
@@ -103,7 +103,7 @@ def _read_files(name: str, role: str, session: Session, options: Options, wanted
     schema = guessed.schema()
     columns = list(schema.names)
     text = _names_and_words(guessed, role, options, wanted)
-    # Told all types, the engine need not guess again.
+    # Given all types, the engine need not guess again.
     types = {
         column: "VARCHAR"
         if column in text
@@ -117,7 +117,7 @@ def _read_files(name: str, role: str, session: Session, options: Options, wanted
 
 
 def _names_and_words(guessed: Table, role: str, options: Options, wanted: Wanted) -> set[str]:
-    """Return the columns that are text, whatever they look like: '007' must not become 7."""
+    """Return the columns that are text, even if they look like numbers: '007' must not become 7."""
     if wanted.typed:
         return {options.image_id} & {*guessed.columns}
     if role not in ("predictions", "tags"):
@@ -128,7 +128,7 @@ def _names_and_words(guessed: Table, role: str, options: Options, wanted: Wanted
     kinds = {name: kind_of(guessed[name].type()) for name in guessed.columns}
     renamed = {"label": options.label, "prediction": options.prediction}
     grouping = {renamed.get(name, name) for name in options.group_by}
-    # 'yes' must not become true, but a condition may use such a column for its truth.
+    # 'yes' must not become true, but a condition may use such a column as a boolean.
     text = {name for name in grouping if name.lower() not in wanted.in_conditions}
     numbers = {name for name in kinds if kinds[name] == "numeric"}
     if options.error is None:
@@ -136,7 +136,7 @@ def _names_and_words(guessed: Table, role: str, options: Options, wanted: Wanted
         pair_kinds = {kinds[name] for name in pair}
         if pair_kinds == {"string", "numeric"}:
             numbers -= pair
-        # True against 1 would never be equal as text: an error, further on.
+        # As text, true and 1 would never be equal; left as they are, a later check refuses them.
         text = text - pair if pair_kinds == {"boolean", "numeric"} else text | pair
     return ((text - numbers) | {options.image_id}) & kinds.keys()
 
@@ -156,7 +156,7 @@ def catalog_of(path: Path, role: str, session: Session) -> str:
 
 @contextmanager
 def detaching(session: Session) -> Iterator[None]:
-    """Let go, at the end of the block, of the database files that were attached in it."""
+    """Detach, at the end of the block, the database files that were attached in it."""
     attached = "select database_name from duckdb_databases()"
     before = {*session.execute("attach", attached)}
     try:

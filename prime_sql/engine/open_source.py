@@ -1,4 +1,4 @@
-"""A source becomes a table of the session, whatever it is."""
+"""A source of any kind becomes a table of the session."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def open_source(
     Raises
     ------
     InputError
-        When the source is of no known form, is missing or cannot be read.
+        When the source has no known form, is missing or cannot be read.
     """
     try:
         if isinstance(session, RemoteSession):
@@ -40,7 +40,7 @@ def open_source(
             name = str(os.fspath(source))
             opened = open_named(name, role, session, options, wanted)
             if role == "tags" and name.lower().endswith(PARQUET):
-                return opened  # read where it lies: it may be large, and each step reads it once
+                return opened  # read in place: it may be large, and each step reads it once
         else:
             opened = _open_object(source, role, wanted)
         # Text is parsed once, not at every step; a self-join of a native table is several times
@@ -48,13 +48,13 @@ def open_source(
         return Source(session.create_from(f"source_{role}_rows", opened.table), opened.columns)
     except PrimeSqlError:
         raise
-    except Exception as error:  # whatever the user's engine, frame or file says
+    except Exception as error:  # anything that the user's engine, frame or file raises
         hint = "; give every column one type" if isinstance(error, pa.ArrowTypeError) else ""
         raise InputError(f"cannot read {role} ({describe(source)}): {why(error)}{hint}") from error
 
 
 def _open_there(source: Any, role: str, session: RemoteSession, wanted: Wanted) -> Source:
-    """Return a table of the engine, which is read where it lies."""
+    """Return a table of the engine, which is read in place."""
     if isinstance(source, str):
         table = session.find(source, role)
     elif isinstance(source, Table) and source.get_backend() is session.backend:
@@ -68,9 +68,9 @@ def _open_there(source: Any, role: str, session: RemoteSession, wanted: Wanted) 
 
 
 def _is_a(kind: str, source: Any) -> bool:
-    """Whether it is of a class of a package that takes long to import.
+    """Whether it is of a class whose package takes long to import.
 
-    Nobody has an object of it without having imported it.
+    Nobody has such an object without having imported the package.
     """
     module, name = kind.rsplit(".", 1)
     return module in sys.modules and isinstance(source, getattr(sys.modules[module], name))
@@ -108,7 +108,7 @@ def _open_object(source: Any, role: str, wanted: Wanted) -> Source:
                 "column names must be text: rename it"
             )
     table = ibis.memtable(source)
-    # What has no value has no type either; DuckDB wants one.
+    # A column without values has no type either; DuckDB wants one.
     nothing = dt.boolean if wanted.names is None else dt.string
     typed = {name: _typed(kind, nothing) for name, kind in table.schema().items()}
     untyped = {name: kind for name, kind in typed.items() if kind != table.schema()[name]}
@@ -116,7 +116,7 @@ def _open_object(source: Any, role: str, wanted: Wanted) -> Source:
 
 
 def _typed(kind: dt.DataType, nothing: dt.DataType = dt.string) -> dt.DataType:
-    """Return a type with another one instead of null, at any depth; text inside of others."""
+    """Return a type with another instead of null, at any depth; with text inside other types."""
     if kind.is_null():
         return nothing
     if kind.is_array():

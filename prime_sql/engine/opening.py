@@ -21,10 +21,10 @@ from prime_sql.engine.mirror import Mirror
 from prime_sql.engine.options import finite_number
 from prime_sql.engine.sources import describe
 
-# Where a database is that exists already.
+# Where an existing database is.
 Place: TypeAlias = "str | os.PathLike[str] | BaseBackend"
 
-# How URLs begin, and the extra that has the packages.
+# How URLs begin, and the extra that has the packages for them.
 EXTRAS = {
     "postgres": "postgres",
     "postgresql": "postgres",
@@ -41,13 +41,13 @@ def open_database(
     read_only: bool = False,
     wait: float = NO_WAIT,
 ) -> Database:
-    """Open where results go, or are: a DuckDB database, or a schema of another engine.
+    """Open the place where results go, or are: a DuckDB database, or a schema of another engine.
 
     Parameters
     ----------
     into
         As for `Database`; or an Ibis connection to an engine of `ENGINES`, or the URL of one, which
-        may end in ``#`` and the name of the schema; or what is open already.
+        may end in ``#`` and the name of the schema; or an open `Database`.
     schema
         Name of the schema there.
     read_only
@@ -58,7 +58,7 @@ def open_database(
     Raises
     ------
     OptionError
-        When `wait` is not such a number, or `into` is not a file.
+        When `wait` is not a number of seconds, or is given although `into` is not a file.
     WarehouseError
         When it cannot be opened.
     """
@@ -85,7 +85,7 @@ def check_wait(wait: float) -> float:
     Raises
     ------
     OptionError
-        When it is not such a number.
+        When it is not a number of at least 0.
     """
     seconds = finite_number("wait", wait)
     if seconds < 0:

@@ -25,26 +25,27 @@ class Options:
     max_tags
         Largest tag set, 1 to 6 (the paper's *l*).
     min_images
-        Fewest images that carry all tags of the set (*s*).
+        Fewest images that must carry all tags of the set (*s*).
     min_drop
-        Accuracy of the class minus accuracy on the set, at least (*a*), a fraction from 0.001 on:
-        a set that is no worse than its class is not a failure.
+        Smallest drop: accuracy of the class minus accuracy on the set (*a*), a fraction of at least
+        0.001, because a set that is no worse than its class is not a failure.
     necessity
         By how much accuracy must rise when any one tag is left out: (b2, b3, b4), fractions.
         Larger sets reuse the last value; a single tag needs none.
     min_tag_images
-        The fewest images of a class on which a tag counts there; `min_images` when None.
+        Fewest images of a class that must carry a tag for it to count there; `min_images` when
+        None.
     max_absent
-        How many tags of a set may be absent ones, "not water"; 0 for none. A tag
-        counts as absent in a class where at least that many images carry it, and as many lack it.
+        How many tags of a set may be absent ones, such as "not water"; 0 for none. A tag can be
+        absent in a class if at least `min_tag_images` images carry it and at least as many lack it.
     max_q
         Largest q-value of a failure mode (Benjamini and Hochberg, over all eligible tag sets), a
-        fraction; None to ask for none, which saves counting them (1 admits all of them again).
-        Among those that are minimal, and so failure modes, the share of chance may be larger.
+        fraction; None for no limit, which saves counting those sets (1 admits all modes again).
+        Among the minimal sets, which are the failure modes, the share due to chance may be larger.
     method
-        ``exhaustive`` returns all failure modes. ``greedy`` grows the least accurate tag sets only
-        (PRIME paper, A.6): fewer sets are counted, and what it returns are failure modes, but some
-        may be missing.
+        ``exhaustive`` returns all failure modes. ``greedy`` grows only the least accurate tag sets
+        (PRIME paper, A.6): it counts fewer sets, and all that it returns are failure modes, but
+        some may be missing.
     width
         How many tag sets of each size and class a greedy search grows.
     group_by
@@ -159,12 +160,12 @@ class Options:
 
     @property
     def tag_images(self) -> int:
-        """Images from which on a tag counts in a class (the paper's threshold for T_c)."""
+        """Fewest images on which a tag counts in a class (the paper's threshold for T_c)."""
         return self.min_images if self.min_tag_images is None else self.min_tag_images
 
     @property
     def greedy(self) -> tuple[int, int] | None:
-        """Return how many sets a greedy search grows, and from which size on; None for all sets."""
+        """Return how many sets a greedy search grows, and their fewest images; None for all."""
         return (self.width, self.min_images) if self.method == "greedy" else None
 
     def necessity_of(self, tag_count: int) -> float:
@@ -215,7 +216,7 @@ def finite_number(name: str, value: Any) -> float:
 
 
 def _is_number(value: Any) -> bool:
-    # Real: numbers of NumPy too. bool is one in Python, but nobody means min_images=True.
+    # Real: includes NumPy's numbers. bool is one in Python, but nobody means min_images=True.
     return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
 
 
@@ -253,6 +254,6 @@ def _text(name: str, value: Any) -> str:
 
 
 def grouping(options: Options) -> str:
-    """Return what the class is, regardless of how the columns are called and written."""
+    """Return which columns make the class, no matter what the input calls label and prediction."""
     standard = {options.label: "label", options.prediction: "prediction"}
     return json.dumps([standard.get(name, name) for name in options.group_by])

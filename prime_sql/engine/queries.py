@@ -1,6 +1,6 @@
 """Find, read and render the SQL files of `queries/`.
 
-A file holds one question, and has the path of the module that asks it. Its header, the comment
+A file holds one question; its path is that of the module that asks it. Its header, the comment
 lines at the top, is data: the question on the first line, then ``reads:``, ``uses:`` (a relation
 that has to be made first), ``asked as:`` (the name of a question that users ask by name),
 ``parameter NAME [= DEFAULT]:`` and ``returns:`` entries. A folder named after an engine overrides
@@ -36,7 +36,7 @@ _ENTRY = re.compile(
 
 @dataclass(frozen=True)
 class Parameter:
-    """One parameter of a query; its default is a Python literal, or None if it must be given."""
+    """One parameter of a query; its default is a Python literal, or None if it is required."""
 
     name: str
     default: str | None
@@ -58,7 +58,7 @@ class Query:
     template: str
 
     def render(self, dialect: str = "duckdb", /, **values: Any) -> str:
-        """Return the SQL text, with `values` put in through the two quoting filters.
+        """Return the SQL text, with `values` inserted through the quoting filters.
 
         Raises
         ------
@@ -107,7 +107,7 @@ def names(folder: str) -> list[str]:
 
 
 def questions() -> list[Query]:
-    """Return the named questions: those whose header says what they are asked as."""
+    """Return the named questions: those with ``asked as:`` in their header."""
     found = [_read(path) for path in sorted(FOLDER.joinpath("questions").rglob("*.sql"))]
     return [query for query in found if query.asked_as]
 
@@ -118,7 +118,7 @@ def question(name: str) -> Query:
     Raises
     ------
     QueryError
-        When there is none of this name; the message lists them.
+        When there is no such question; the message lists those that exist.
     """
     known = {each.asked_as: each for each in questions()}
     if name not in known:
@@ -134,7 +134,7 @@ def all_queries() -> list[Query]:
 
 
 def identifier(name: str | tuple[str, ...], dialect: str = "duckdb") -> str:
-    """Quote a name (column, table) for `dialect`; of several, such as a schema's and a table's."""
+    """Quote a name (column, table) for `dialect`; the parts of a tuple are joined by dots."""
     if isinstance(name, tuple):
         return ".".join(identifier(part, dialect) for part in name)
     return str(sge.to_identifier(name, quoted=True).sql(dialect))
@@ -229,7 +229,7 @@ def _environment(dialect: str) -> jinja2.Environment:
 
 
 def _number(value: Any) -> str:
-    """Write a number; a command line hands it over as text."""
+    """Write a number, which a command line passes as text."""
     try:
         number = float(value)
         return repr(int(number)) if number == int(number) else repr(number)
@@ -242,7 +242,7 @@ def readme() -> str:
     lines = [
         "# The SQL files",
         "",
-        "One question a file, in reading order. This page is made from their headers, and from the",
+        "One question per file, in reading order. This page is made from their headers and the",
         "README of each folder, by `make queries/README.md`.",
     ]
     for folder in sorted({path.parent for path in FOLDER.rglob("*.sql")}, key=_reading_order):

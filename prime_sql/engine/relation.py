@@ -1,4 +1,4 @@
-"""An SQL query becomes a lazy relation, with the engine's own complaint where it fails."""
+"""An SQL query becomes a lazy relation, with the engine's own complaint if it fails."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Relation:
-    """A lazy table: nothing is read before one of the ``to_…`` methods asks.
+    """A lazy table: nothing is read until one of the ``to_…`` methods is called.
 
     Attributes
     ----------
@@ -41,7 +41,7 @@ class Relation:
 
     @classmethod
     def of(cls, rows: pa.Table | pl.DataFrame) -> Relation:
-        """Return rows that are there already as a relation."""
+        """Return rows that exist already as a relation."""
         table = ibis.memtable(rows)
         arrow = rows.to_arrow() if isinstance(rows, pl.DataFrame) else rows
         return cls(table, arrow.cast(table.schema().to_pyarrow()))
@@ -73,7 +73,7 @@ class Relation:
 
 @contextmanager
 def _answering(table: Table) -> Iterator[None]:
-    """Turn what goes wrong while rows are read into a `QueryError` with the engine's complaint."""
+    """Turn an error while rows are read into a `QueryError` with the engine's complaint."""
     try:
         with in_turn(ibis.get_backend(table)):
             yield
@@ -131,8 +131,8 @@ def answer(query: str, backend: Backend, scope: str = "") -> Relation:
 def _lazily(query: str, backend: Backend) -> Table:
     """Return a query as a table of Ibis.
 
-    A view leaves the reading of the query to DuckDB; Ibis would have sqlglot rewrite it, and
-    then misses columns without a name of their own, such as ``len(tags)``.
+    A view leaves parsing to DuckDB; Ibis would have sqlglot rewrite the query, and would then miss
+    columns without a name of their own, such as ``len(tags)``.
     """
     name = ibis.util.gen_name("answer")
     with in_turn(backend):

@@ -1,8 +1,8 @@
-"""A session on another engine than DuckDB: the steps of a search run where the tables live.
+"""A session on an engine other than DuckDB: the steps of a search run where the tables live.
 
-Every statement is written in DuckDB's dialect and carried over as it is executed (`dialects`). The
+Every statement is written in DuckDB's dialect and translated when it is executed (`dialects`). The
 intermediate relations have names of their own there, so that nothing of the user's is hidden or
-replaced, and go when the session ends.
+replaced, and are dropped when the session ends.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class RemoteSession(Session):
         self._prefix = f"prime_sql_{secrets.token_hex(4)}_"
         self._tables: set[str] = set()
         self._views: dict[str, str] = {}
-        # A temporary view of Spark is worked out again where it is read, or has to stay in memory;
+        # A temporary view in Spark is computed again wherever it is read, or has to stay in memory;
         # so its tables are made beside the results.
         self._in_results = self.conditions == "spark"
         self._results_there = queries.identifier(results, self.conditions)
@@ -76,12 +76,12 @@ class RemoteSession(Session):
 
     @property
     def read_only(self) -> bool:
-        """Whether nothing can be written; only the engine knows what this user may."""
+        """Whether nothing can be written; only the engine knows what this user may do."""
         return False
 
     @property
     def memory(self) -> int | None:
-        """Not known: the engine sees to it itself."""
+        """Not known: the engine manages it itself."""
         return None
 
     @property
@@ -90,11 +90,11 @@ class RemoteSession(Session):
         return queries.identifier(self._results)
 
     def is_blank(self, text: StringColumn) -> BooleanColumn:
-        """Return whether a text is spaces, tabs and line breaks alone."""
+        """Return whether a text consists only of spaces, tabs and line breaks."""
         return text.strip() == ""
 
     def execute(self, step: str, sql: str) -> list[tuple[Any, ...]]:
-        """Run one statement in DuckDB's dialect; return its rows where it is a query."""
+        """Run one statement in DuckDB's dialect; return its rows if it is a query."""
         statement = sqlglot.parse_one(sql, read="duckdb")
         native = self._native(sql)
         if not isinstance(statement, sge.Query):
@@ -119,7 +119,7 @@ class RemoteSession(Session):
         return self._keep(name, self._native(select, verbatim), view=view)
 
     def keep(self, name: str, table: Table, *, view: bool = True) -> int:
-        """Keep an Ibis table of this engine as the relation `name`; a view reads it where it is."""
+        """Keep an Ibis table of this engine as the relation `name`; a view reads it in place."""
         return self._keep(name, str(self.backend.compile(table)), view=view)
 
     def create_from(self, name: str, table: Table) -> Table:
@@ -138,7 +138,7 @@ class RemoteSession(Session):
     def _keep(self, name: str, native: str, *, view: bool) -> int:
         self.drop(name)
         if view:
-            # Not every engine has temporary ones: it is written out where it is read.
+            # Not every engine has temporary views: it is written out where it is read.
             self._views[name] = native
             return 0
         table = self._names(name)[name]
@@ -167,7 +167,7 @@ class RemoteSession(Session):
         Raises
         ------
         InputError
-            When there is none of this name.
+            When there is no table of this name.
         """
         try:
             parsed = sqlglot.parse_one(name, into=sge.Table, read=self.conditions)
@@ -192,7 +192,7 @@ class RemoteSession(Session):
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All statements of the block take effect together, where the engine has transactions."""
+        """All statements of the block take effect together, if the engine has transactions."""
         if self.conditions != "postgres":
             yield
             return
@@ -209,7 +209,7 @@ class RemoteSession(Session):
             self._run("publish", f"lock table {self.schema}.{table} in share row exclusive mode")
 
     def make_schema(self) -> None:
-        """Make the schema of the results, where it is missing."""
+        """Make the schema of the results, if it is missing."""
         with self._timed("publish", f"create schema if not exists {self.schema}"):
             self.backend.create_database(self._results, force=True)
 
@@ -221,7 +221,7 @@ class RemoteSession(Session):
     def make_view_or_comment(
         self, statement: str, names: Collection[str], views: Collection[str]
     ) -> None:
-        """Run a statement that makes a view, or a comment, of one of these relations."""
+        """Run a statement that makes one of these relations as a view, or comments on one."""
         parsed = sqlglot.parse_one(statement, read="duckdb")
         if isinstance(parsed, sge.Create) and parsed.kind == "VIEW":
             if parsed.this.name in names:
@@ -246,7 +246,7 @@ class RemoteSession(Session):
             )
 
     def close(self) -> None:
-        """End the session: its relations go, the connection stays."""
+        """End the session: its relations are dropped, the connection stays open."""
         for name in list(self._tables):
             with suppress(WarehouseError):
                 self.drop(name)
@@ -254,7 +254,7 @@ class RemoteSession(Session):
     # ----------------------------------------------------------------------------------------------
 
     def _native(self, sql: str, verbatim: dict[str, str] | None = None) -> str:
-        """Carry a statement over: its dialect, the names of the session's relations, its views."""
+        """Translate a statement: its dialect, the names of the session's relations, its views."""
         native = translated(sql, self.conditions)
         native = renamed(native, self._names(*self._tables, *self._views), self.conditions)
         return self._with_views(filled(native, verbatim))
@@ -262,7 +262,7 @@ class RemoteSession(Session):
     def _literal(self, value: Any) -> str:
         if isinstance(value, datetime):
             text = queries.literal(value.isoformat(sep=" "))
-            # ClickHouse would cut off what is less than a second; it reads the text.
+            # In a cast, ClickHouse would cut off fractions of a second; it reads the text.
             return text if self.conditions == "clickhouse" else f"cast({text} as timestamp)"
         return queries.literal(value)
 
@@ -285,7 +285,7 @@ class RemoteSession(Session):
         with self._timed(step, native):
             result = self.backend.raw_sql(native)
             if self.conditions == "datafusion":
-                result.collect()  # nothing is done before
+                result.collect()  # nothing runs before that
             elif self.conditions == "postgres":
                 result.close()
 
@@ -299,7 +299,7 @@ class RemoteSession(Session):
         try:
             yield
         except Exception as error:  # every engine has exceptions of its own
-            # Ibis rolls back where PostgreSQL refuses a statement, which fails in a transaction.
+            # Ibis rolls back if PostgreSQL refuses a statement, and that fails in a transaction.
             before = error.__context__
             cause = before if before is not None and "rollback()" in str(error) else error
             raise WarehouseError(
@@ -312,7 +312,7 @@ class RemoteSession(Session):
 
 
 def _plain(value: Any) -> Any:
-    """Return a sum of whole numbers, for which some engines have decimals, as a whole number."""
+    """Return a sum of whole numbers, which some engines give as a decimal, as a whole number."""
     if isinstance(value, Decimal):
         return int(value) if value == int(value) else float(value)
     return value

@@ -1,4 +1,4 @@
-"""Rows and text in the forms that are written: JSON, CSV, Markdown, plain."""
+"""Rows and text in the formats that are written: JSON, CSV, Markdown, plain."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Format(StrEnum):
-    """The forms in which rows are printed."""
+    """The formats in which rows are printed."""
 
     table = "table"
     json = "json"
@@ -46,7 +46,7 @@ def printable_lines(text: str) -> str:
     )
 
 
-# What Markdown would read as its own; "_" does that at the edge of a word only, "&" in an entity.
+# What Markdown would read as markup; "_" only at the edge of a word, "&" only in an entity.
 _MARKS = re.compile(r"[\\`*\[\]<>|~#]|\b_|_\b|&(?=#?\w+;)")
 
 
@@ -68,7 +68,7 @@ def _records(rows: pl.DataFrame) -> list[dict[str, Any]]:
 
 
 def plain(value: Any) -> Any:
-    """Return a value as JSON has it: what it has no form for, as text."""
+    """Return a value in a form that JSON has, else as text."""
     if isinstance(value, dict):
         return {key: plain(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -83,7 +83,7 @@ def plain(value: Any) -> Any:
 
 
 def _flat(rows: pl.DataFrame) -> pl.DataFrame:
-    """Write nested and binary columns as JSON text: CSV has no other place for them."""
+    """Write nested and binary columns as JSON text: CSV has no other form for them."""
     import polars as pl
 
     nested = [

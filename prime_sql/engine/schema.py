@@ -22,14 +22,14 @@ class StoredTable:
     name
         Its name, and that of the file of ``queries/engine/schema/`` that makes it.
     rows_of
-        What it has a row for: ``run``, ``class``, ``mode``, ``tag set`` or ``image``. A copy of a
-        warehouse's run gets those of tag sets and images only when something reads them.
+        What its rows are about: ``run``, ``class``, ``mode``, ``tag set`` or ``image``. A copy of a
+        warehouse's run gets the tables of tag sets and images only when something reads them.
     order
         The order in which a run's rows are read, so that output is the same every time.
     counted
         Whether a session has a relation of this name, from which a run is stored.
     offered
-        Whether the name means the rows of one run in its `sql`.
+        Whether, in the `sql` of a run, the name means the rows of that run.
     """
 
     name: str
@@ -39,7 +39,7 @@ class StoredTable:
     offered: bool = False
 
 
-# All of them. A new table is one more line here, and the file that makes it.
+# All of them. A new table needs one more line here, and the file that makes it.
 TABLES = (
     StoredTable("runs", "run", offered=True),
     StoredTable("classes", "class", ("class_name",), counted=True, offered=True),
@@ -78,7 +78,7 @@ VIEWS = {"failure_mode_members": (), "failure_mode_images": ("mode_id", "image_i
 
 
 def names(*rows_of: str) -> tuple[str, ...]:
-    """Return the names of the tables that have a row for each of these; all if none is given."""
+    """Return the names of the tables whose rows are about these; all if none is given."""
     return tuple(table.name for table in TABLES if not rows_of or table.rows_of in rows_of)
 
 
@@ -89,7 +89,7 @@ def make(session: Session) -> None:
 
 
 def make_tables(session: Session, only: Collection[str] | None = None) -> None:
-    """Make the tables, which are empty; of a database that has some, `only` the others."""
+    """Make the tables, empty; `only` those given if the database has the others."""
     made = [table.name for table in TABLES if only is None or table.name in only]
     # One script: the engine parses it once.
     session.script("publish", "\n".join(definition(name, session.schema) for name in made))
@@ -112,19 +112,19 @@ def later_columns(session: Session) -> None:
     lacking = [table.name for table in TABLES if table.name not in known]
     if lacking:
         make_tables(session, lacking)
-    # Who alters a table is in the way of all who read it meanwhile, even where nothing changes.
+    # Altering a table conflicts with everyone who reads it meanwhile, even if nothing changes.
     if "job" not in stored_table(session.backend, "runs").columns:
         script(session, "engine/schema/later_columns")
 
 
 def last_number(session: Session) -> int:
-    """Return the largest number of a run in any table, also of one that is not complete."""
+    """Return the largest run number in any table, including those of incomplete runs."""
     sql = queries.find("engine/schema/last_number").render(schema=session.schema, tables=names())
     return int(session.execute("publish", sql)[0][0])
 
 
 def leftovers(session: Session, tables: Collection[str]) -> dict[int, dict[str, int]]:
-    """Return how many rows of which tables are of no run, by the number that they have."""
+    """Return how many rows of which tables belong to no run, by their run number."""
     sql = queries.find("engine/schema/leftovers").render(schema=session.schema, tables=tables)
     found: dict[int, dict[str, int]] = {}
     for run_id, table, rows in session.execute("leftovers", sql):
@@ -133,9 +133,9 @@ def leftovers(session: Session, tables: Collection[str]) -> dict[int, dict[str, 
 
 
 def remove_leftovers(session: Session) -> None:
-    """Remove rows of no run from a DuckDB file, before anything is written; warn of them.
+    """Remove rows that belong to no run from a DuckDB file before writing to it; warn of them.
 
-    Where a process was killed while it wrote a run, the engine may have brought back some of its
+    If a process was killed while it wrote a run, the engine may have brought back some of its
     rows.
     """
     if not is_made(session.backend) or session.file is None:

@@ -23,7 +23,7 @@ from prime_sql.engine import duckdb_versions, limits, queries
 from prime_sql.engine.connection import file_of, in_turn, writer
 from prime_sql.engine.errors import WarehouseError, first_line
 
-# Where nobody says whose overrides of `queries/` to use: those of the session.
+# The default of `plans`: the session's own overrides of `queries/`.
 _OWN_PLANS = "own"
 
 # DuckDB 1 writes a row group (122,880 rows) into the file before it is committed. If a process is
@@ -40,11 +40,11 @@ class Statement:
     Attributes
     ----------
     step
-        The query file's name and, where there is one, the set size: ``candidates_2``.
+        The query file's name and, if there is one, the set size: ``candidates_2``.
     sql
         What the engine was given.
     rows
-        Rows written, where the statement says so.
+        Rows written, if the engine reports them.
     seconds
         Wall-clock time.
     """
@@ -70,14 +70,14 @@ class Session:
         Called after every statement.
     """
 
-    dialect = "duckdb"  # in which queries/ are written, and handed over
+    dialect = "duckdb"  # in which queries/ are written and passed on
     conditions = "duckdb"  # the dialect of the engine, and of the conditions that users write
     plans: str | None = "duckdb"  # whose overrides of queries/ are used; None: the portable files
 
     def __init__(self, backend: Backend, on_sql: OnSql | None = None) -> None:
         with in_turn(backend):
             self.backend = ibis.duckdb.from_connection(backend.con.cursor())
-            # A cursor starts out in the database file, wherever the user's connection has moved.
+            # A cursor starts out in the database file, even if the user's connection has moved on.
             place = (backend.current_catalog, backend.current_database)
         self.backend.raw_sql(f"use {'.'.join(map(queries.identifier, place))}")
         self.seconds: dict[str, float] = {}
@@ -130,18 +130,18 @@ class Session:
     def schema(self) -> str:
         """The schema of the results, quoted, with its catalog.
 
-        The catalog is named because that of ``prime.duckdb`` is called prime as well.
+        The catalog is named because the catalog of ``prime.duckdb`` is called prime as well.
         """
         return f"{queries.identifier(self.backend.current_catalog)}.{queries.identifier('prime')}"
 
     @cached_property
     def file(self) -> str | None:
-        """The file of the database, or None if it ends with its connection."""
+        """The file of the database, or None if it is in memory."""
         return file_of(self.backend)
 
     def is_blank(self, text: StringColumn) -> BooleanColumn:
-        """Return whether a text is spaces, tabs and line breaks alone."""
-        # DuckDB orders by bytes, and strips few texts this way.
+        """Return whether a text consists only of spaces, tabs and line breaks."""
+        # DuckDB orders by bytes, so that few texts have to be stripped.
         return (text < "!") & (text.strip() == "")
 
     def scope(self, runs: Mapping[str, int]) -> str:
@@ -181,15 +181,15 @@ class Session:
         """Run the statements of a script one by one.
 
         A database in memory gets no comments on its tables and columns: nobody browses it, and they
-        would be most of what is run there.
+        would be most of the statements.
 
         Raises
         ------
         WarehouseError
-            When the engine refuses a statement; the message carries the step and the SQL of it.
+            When the engine refuses a statement; the message carries the step and its SQL.
         """
         try:
-            # The engine parses the script once: one by one, it takes twice as long.
+            # The engine parses the script once: statement by statement takes twice as long.
             statements = self.backend.con.extract_statements(sql)
         except duckdb.Error as error:
             raise _refused(step, sql, error) from error
@@ -220,7 +220,7 @@ class Session:
         return int(self.execute(name, f"insert into {name}\n{select}")[0][0])
 
     def create_from(self, name: str, table: Table) -> Table:
-        """Copy an Ibis table of this session, or one over a frame, into the temporary `name`."""
+        """Copy an Ibis table of this session, or of a frame, into the temporary table `name`."""
         start = time.perf_counter()
         try:
             copy = self.backend.create_table(name, obj=table, temp=True)
@@ -232,7 +232,7 @@ class Session:
         seconds = time.perf_counter() - start
         self.seconds[name] = self.seconds.get(name, 0.0) + seconds
         if self.on_sql is not None:
-            # Ibis ran it; this is what it comes to.
+            # Ibis ran it; this is equivalent.
             sql = f"create temp table {name} as\n{self.backend.compile(table)}"
             self.on_sql(Statement(name, sql, None, seconds))
         return copy
@@ -265,9 +265,9 @@ class Session:
         scope
             Common table expressions that the file may name; see `StoredRun.scope`.
         view
-            Make a view of it; it is worked out where it is read.
+            Make it a view, which is computed where it is read.
         add
-            Add the rows to that table.
+            Add the rows to the table of that name.
         **values
             The parameters of the file.
 
@@ -330,12 +330,12 @@ class Session:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All statements of the block take effect together, or none, also where we are killed.
+        """All statements of the block take effect together, or none, even if we are killed.
 
-        Within a process, those who write to one database wait for each other here: DuckDB would let
-        both work, and refuse what the second one did.
+        Within a process, threads that write to one database wait for each other here: DuckDB would
+        let both work, then refuse what the second one did.
         """
-        # Of databases in memory, only the connection that this session was made of is known.
+        # A database in memory is known only by the connection that this session was made from.
         with writer(self.file or f"memory {id(self._made_of.con)}"):
             self._written = 0
             self.execute("publish", "begin transaction")
@@ -374,7 +374,7 @@ def scope(schema: str, runs: Mapping[str, int]) -> str:
 
 
 def filled(sql: str, verbatim: dict[str, str] | None) -> str:
-    """Replace the words that stand for conditions by these, in the engine's own dialect."""
+    """Replace words by the conditions, in the engine's own dialect, that they stand for."""
     for word, condition in (verbatim or {}).items():
         sql = sql.replace(word, f"({condition})")
     return sql

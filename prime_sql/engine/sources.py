@@ -1,4 +1,4 @@
-"""Sources: files, tables and frames become tables of the session, whatever they are."""
+"""Sources: files, tables and frames, which all become tables of the session."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ class Wanted:
     in_conditions
         Names in SQL conditions, in lower case: SQL does not tell ``Region`` from ``region``.
     typed
-        Whether the columns of a file of text keep the types that the engine guesses, all but the
-        image; for tables that are neither predictions nor tags.
+        Whether the columns of a text file keep the types that the engine guesses, except the
+        image's; for tables that are neither predictions nor tags.
     """
 
     names: frozenset[str] | None = None
@@ -52,7 +52,7 @@ class Wanted:
     typed: bool = False
 
     def among(self, columns: Iterable[Any]) -> list[Any]:
-        """Return the wanted ones of `columns`, in their order; the first where there are none."""
+        """Return those of `columns` that are wanted, in their order; the first one if none is."""
         columns = list(columns)
         if self.names is None:
             return columns
@@ -93,7 +93,7 @@ def describe(source: Any) -> str:
 
 @contextmanager
 def reading(role: str, name: str) -> Iterator[None]:
-    """Blame a source that the step reads where it lies, and whose data turn out to be damaged."""
+    """Name the source in the error if the step reads it in place and its data are damaged."""
     try:
         yield
     except LimitError:
@@ -106,7 +106,7 @@ def reading(role: str, name: str) -> Iterator[None]:
 
 
 def why(error: BaseException) -> str:
-    """Return what is wrong; engines' advice on their own options follows it, and is left out."""
+    """Return what is wrong, without the engine's advice on its own options that follows."""
     message = re.split(
         r"\n\n|^The search space used was|^Possible fixes", str(error).strip(), flags=re.M
     )
