@@ -233,7 +233,7 @@ def _check_removed(counted: StoredRun, loaded: Inputs, session: Session) -> None
     found = session.check("discovery/checks/removed_images")
     if found["again"]:
         raise InputError(
-            f"{found['again']:,} images are both to remove and in the new predictions, for example "
+            f"{found['again']:,} images are both in remove and in the new predictions, for example "
             f"{shorten(found['again_example'])}; a new prediction replaces the old one anyway: "
             "leave them out of one of the two"
         )

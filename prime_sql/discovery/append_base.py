@@ -27,13 +27,13 @@ def check_options(options: Options) -> None:
     """
     if options.method == "greedy":
         raise OptionError(
-            "a greedy search is not appended to: which sets it grows depends on all images; "
+            "a greedy search cannot be appended to: which sets it grows depends on all images; "
             "search in full, without append, or with method exhaustive"
         )
     if options.split is not None:
         raise OptionError(
-            "a search with split, find and check is not appended to: the unseen images of earlier "
-            "runs are not stored; search in full, or without split and validate the run"
+            "a search with split, find and check cannot be appended to: the unseen images of "
+            "earlier runs are not stored; search in full, or without split and validate the run"
         )
     conditions = {
         name: parse_condition(name, getattr(options, name), Session.dialect)
@@ -41,8 +41,8 @@ def check_options(options: Options) -> None:
     }
     if has_subquery(conditions):
         raise OptionError(
-            "a condition that asks another table is not appended to: its answer for the images of "
-            "earlier runs may have changed; search in full, without append"
+            "a search whose condition asks another table cannot be appended to: its answer for the "
+            "images of earlier runs may have changed; search in full, without append"
         )
 
 

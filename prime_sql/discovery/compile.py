@@ -150,9 +150,9 @@ def _header(options: Options, predictions: str, tags: str, dialect: str, *, scri
     lines = [
         f"Failure modes: the smallest tag sets on which accuracy drops sharply. {dialect}.",
         f"Made by prime-sql {__version__} compile from {predictions} and {tags}.",
-        f"Options: {', '.join(changed) or 'as they are by default'}.",
-        "Takes for granted: every image is once in its class; image_id, label and prediction",
-        "are never null.",
+        f"Options: {', '.join(changed) or 'all defaults'}.",
+        "Assumes: every image is in its class only once; image_id, label and prediction are never",
+        "null.",
     ]
     if not script and dialect in ADVICE:
         lines.append(ADVICE[dialect])
@@ -175,7 +175,7 @@ def _steps(options: Options, tables: dict[str, str], dialect: str) -> Iterator[t
     if has_subquery(conditions):
         raise OptionError(
             "compile cannot know which columns a subquery reads: leave it out of error and where, "
-            "and name a view that has it as the table"
+            "and name a view that contains it as the table"
         )
     standard = {"image_id": options.image_id, "label": options.label}
     standard["prediction"] = options.prediction
@@ -272,7 +272,7 @@ def _table(text: str, dialect: str) -> _Table:
         return _Table(text.strip(), braces[1], is_verbatim=True)
     if text.lower().endswith(_FILES):
         if dialect != "duckdb":
-            raise OptionError(f"{dialect} reads no file {shorten(text)}; name a table")
+            raise OptionError(f"{dialect} cannot read the file {shorten(text)}; name a table")
         return _Table(queries.literal(text), "")
     try:
         table = sqlglot.parse_one(text, into=sge.Table, read=dialect)
@@ -286,8 +286,8 @@ def _table(text: str, dialect: str) -> _Table:
         or (table.args.get("db") == "" and dialect != "snowflake")
     ):
         raise OptionError(
-            f"{shorten(text)} is not the name of a table, as in marts.predictions; a part that is "
-            "no plain name is quoted as the engine does"
+            f"{shorten(text)} is not the name of a table, as in marts.predictions; quote a part "
+            "that is not a plain name as the engine does"
         )
     return _Table(table.sql("duckdb"), table.name)
 

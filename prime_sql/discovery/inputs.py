@@ -87,7 +87,7 @@ def _check_order(opened: dict[str, Source], options: Options) -> None:
     # Tags may have such columns as well, and predictions may use other names.
     if names <= there and names.isdisjoint(here) and (options.wide or options.tag in here):
         raise InputError(
-            f"predictions has no columns {options.label!r} and {options.prediction!r}, and tags "
+            f"predictions has no columns {options.label!r} and {options.prediction!r}, but tags "
             "has them: the predictions come first, then the tags"
         )
 

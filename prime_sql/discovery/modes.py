@@ -35,7 +35,7 @@ def _why_none(options: Options, loaded: Inputs, session: Session, frequent: str 
         "discovery/checks/why_none", min_images=options.min_images, frequent=frequent
     )
     loaded.rows.setdefault("tag_sets", facts["tag_sets"])
-    one = " There is one class only." if facts["classes"] == 1 else ""
+    one = " There is only one class." if facts["classes"] == 1 else ""
     if not facts["errors"]:
         return f"There are no errors: all {facts['images']:,} predictions are right.{one}"
     if facts["errors"] == facts["images"]:

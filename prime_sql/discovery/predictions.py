@@ -52,7 +52,7 @@ def part_of(source: Source, options: Options, part: str) -> Source:
             raise InputError(
                 f"no row of predictions has {options.split} = {wanted!r} ({name})."
                 f"{did_you_mean(wanted, [row['value'] for row in most])} "
-                f"It holds: {shorten_list(held) or 'nothing'}."
+                f"The column holds: {shorten_list(held) or 'nothing'}."
             )
     return Source(source.table.filter(value == part), source.columns)
 
@@ -170,7 +170,7 @@ def _check_predictions(
     duplicates = session.check("discovery/checks/duplicate_predictions")
     if duplicates["images"]:
         raise InputError(
-            f"predictions.{options.image_id} is not unique: {duplicates['images']:,} images occur "
+            f"predictions.{options.image_id} is not unique: {duplicates['images']:,} images are "
             f"more than once in a class ({duplicates['surplus_rows']:,} of {total:,} rows too "
             f"many), for example image {shorten(duplicates['image_id'])} "
             f"{duplicates['copies']} times in class {shorten(duplicates['class_name'])}; "

@@ -82,7 +82,7 @@ def _stored_counts(run: StoredRun, options: Options, session: Session) -> None:
     old = run.options
     if old.method == "greedy":
         raise StoredCountsError(
-            f"run {run.run_id} was a greedy search, which counted some of the tag sets; for other "
+            f"run {run.run_id} was a greedy search, which counted only some tag sets; for other "
             "thresholds search the tables again"
         )
     if options.max_tags > old.max_tags:
@@ -112,9 +112,10 @@ def _stored_counts(run: StoredRun, options: Options, session: Session) -> None:
     narrow = session.check("discovery/checks/stored_counts", min_images=options.min_images)
     if narrow["classes"]:
         raise StoredCountsError(
-            f"run {run.run_id} counted tag sets with many errors only: in {narrow['classes']:,} "
-            f"classes, for example {narrow['class_name']!r}, sets from {narrow['counted']} errors "
-            f"on, and these thresholds admit sets with {narrow['needed']}; search the tables again "
+            f"run {run.run_id} counted only tag sets with many errors: in {narrow['classes']:,} "
+            f"classes, for example {narrow['class_name']!r}, sets with at least "
+            f"{narrow['counted']} errors, but these thresholds admit sets with "
+            f"{narrow['needed']}; search the tables again "
             f"with --min-images {options.min_images} --min-drop {options.min_drop:g}"
         )
     step(

@@ -62,7 +62,7 @@ def search_with(
         Seconds to wait for a file that another process has open.
     """
     if remove is not None and not append:
-        raise OptionError("remove names images of an earlier run: it goes with append")
+        raise OptionError("remove names images of an earlier run: use it with append")
     work = _searching(predictions, tags, options, record, min_unseen_images, tolerance)
     if append:
         first = work if full_first else None

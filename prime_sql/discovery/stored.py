@@ -123,8 +123,8 @@ class StoredRun:
         with self.session(on_sql) as session:
             if session.read_only:
                 raise WarehouseError(
-                    "the database is open for reading only, and the answer is kept in it; open it "
-                    "with open_run(…, read_only=False), or without read_only where it was connected"
+                    "the database is open for reading only, but the answer is stored in it; open "
+                    "it with open_run(…, read_only=False), or connect without read_only"
                 )
             remove_leftovers(session)
             with session.transaction():
@@ -236,8 +236,8 @@ def _record(opened: Opened) -> dict[str, Any]:
         published = [each for each in record if each["status"] != UNPUBLISHED]
         if record and not published:
             raise QueryError(
-                f"{where} holds no run but what jobs that failed left unpublished, the last "
-                f"one as run {record[-1]['run_id']}; name its number to open it"
+                f"{where} holds only runs that failed jobs left unpublished, the last "
+                f"one as run {record[-1]['run_id']}; give its number to open it"
             )
         record = published
     if not record:

@@ -85,7 +85,7 @@ def _example(column: Column) -> str:
 def _unpivot(table: Table, options: Options) -> Table:
     columns = [column for column in table.columns if column != options.image_id]
     if not columns:
-        raise InputError("tags has no column beside the image_id; wide needs one for each tag")
+        raise InputError("tags has no column besides the image_id; wide needs one for each tag")
     numbers = []
     for name in columns:
         dtype = table[name].type()
@@ -93,7 +93,7 @@ def _unpivot(table: Table, options: Options) -> Table:
             numbers.append(name)
         elif not dtype.is_boolean():
             raise InputError(
-                f"tags.{name} is {dtype}{_example(table[name])}; with wide, every column beside "
+                f"tags.{name} is {dtype}{_example(table[name])}; with wide, every column besides "
                 f"{options.image_id} must be boolean or 0/1: leave this one out"
             )
     if numbers:
@@ -108,8 +108,8 @@ def _unpivot(table: Table, options: Options) -> Table:
                 raise InputError(
                     f"tags.{name} holds values other than 0 and 1 in {counts[str(i)]:,} rows, for "
                     f"example {row['value']!r} for image {shorten(row['image_id'])}; with wide, "
-                    f"every column beside {options.image_id} must be boolean or 0/1: leave it out, "
-                    "or write a condition such as value > 0 in its place"
+                    f"every column besides {options.image_id} must be boolean or 0/1: leave it "
+                    "out, or write a condition such as value > 0 instead"
                 )
     present = table.select(
         table[options.image_id].name("image_id"),
@@ -160,7 +160,7 @@ def check_tags(
                 f"{inputs.about}tags and predictions have no image_id in common: {usable:,} tag "
                 f"rows, for example image {shorten(images['example'])}, against "
                 f"{known:,} images, for example {shorten(other)}; map the columns "
-                "with --image-id, or write the identifiers alike in both tables"
+                "with --image-id, or write the identifiers the same way in both"
             )
         # The tags of the other parts' images are in the same table.
         if inputs.part is None:
@@ -172,7 +172,7 @@ def check_tags(
         inputs.warn(
             f"{found['untagged_images']:,} of {found['images']:,} images have no tag; they count "
             + (
-                "as lacking all: leave those that nobody tagged out"
+                "as lacking all: leave out those that nobody tagged"
                 if max_absent
                 else "for their class only"
             )

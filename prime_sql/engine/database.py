@@ -182,7 +182,8 @@ class Database:
                 os.link(self._partial, self._place)  # unlike a rename, never replaces a file
             except FileExistsError as error:
                 raise WarehouseError(
-                    f"{self.path} appeared while this run was made, and was left alone; run again"
+                    f"{self.path} appeared while this run was being made, and was left alone; run "
+                    "again"
                 ) from error
             except OSError:  # a file system without links
                 self._partial.rename(self._place)

@@ -42,8 +42,8 @@ SETTINGS = {"postgres": ("set enable_nestloop = off", "reset enable_nestloop")}
 # What anyone who runs the one SELECT must know. Trino computes each step again wherever it is read:
 # it reads 36 tables for one tag and 238 for two, each of them at least one stage.
 ADVICE = {
-    "postgres": "Beyond two tags, set enable_nestloop = off first, or take the script.",
-    "trino": "Beyond one tag, take the script: Trino's query.max-stage-count is 150.",
+    "postgres": "Beyond two tags, set enable_nestloop = off first, or use the script.",
+    "trino": "Beyond one tag, use the script: Trino's query.max-stage-count is 150.",
 }
 # Engines on which the script drops its tables at the end, so that it can run again in the session.
 CLEAR = ("spark", "databricks", "trino", "redshift")

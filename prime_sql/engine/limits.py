@@ -67,7 +67,7 @@ class Limits:
         folder = Path(temp_dir)
         if not folder.is_dir():
             what = "is a file" if folder.exists() else "does not exist; make it first"
-            raise OptionError(f"temp_dir must be a folder, and {folder} {what}")
+            raise OptionError(f"temp_dir must be a folder, but {folder} {what}")
         if not os.access(folder, os.W_OK | os.X_OK):
             raise OptionError(f"temp_dir {folder} cannot be written to; name another folder")
         return Limits(memory, folder.absolute())
@@ -89,7 +89,7 @@ NO_LIMITS = Limits()
 
 
 def _memory(text: str) -> int:
-    example = "give it as in 500MB, 2GiB or 75%"
+    example = "give it as 500MB, 2GiB or 75%"
     given = isinstance(text, str) and _SIZE.fullmatch(text)
     if not given or given[0].strip().lower().endswith("bytes"):
         raise OptionError(f"memory_limit is not a size: {text!r}; {example}")
@@ -102,8 +102,8 @@ def _memory(text: str) -> int:
     size = _bytes(given)
     if size < _LEAST:
         raise OptionError(
-            f"memory_limit must be at least 100MB, got {text!r}: Python and its packages take more "
-            "than that alone"
+            f"memory_limit must be at least 100MB, got {text!r}: Python and its packages alone "
+            "take more than that"
         )
     return size
 
@@ -135,7 +135,7 @@ def held(backend: Backend, limits: Limits, *, owned: bool) -> Iterator[None]:
     """
     if limits.temp_dir is not None and not owned:
         raise OptionError(
-            "temp_dir cannot be set for a connection that is open already, as DuckDB cannot change "
+            "temp_dir cannot be set for a connection that is already open, as DuckDB cannot change "
             "it back; open it with ibis.duckdb.connect(…, temp_directory=…)"
         )
     before = apply(backend, limits)
@@ -195,8 +195,8 @@ def apply(backend: Backend, limits: Limits) -> dict[str, str]:
         except duckdb.Error as error:
             text = str(error).strip().splitlines()[0]
             raise LimitError(
-                f"cannot set {name} to {value}: {text}. Where the database is open in this process "
-                "already, close that connection or run first"
+                f"cannot set {name} to {value}: {text}. If the database is already open in this "
+                "process, close that connection or run first"
             ) from error
     return {name: now[name] for name in wanted}
 
@@ -221,7 +221,7 @@ def explain(error: duckdb.Error, step: str) -> LimitError | None:
     """Return what the user can do if memory or a disk ran out, else None."""
     text = str(error)
     # Only the step: a run that was stored earlier, and is being queried now, stays.
-    kept = "The step wrote nothing to the database; what it held before is there."
+    kept = "The step wrote nothing to the database; what it held before is still there."
     if "No space left" in text or "max_temp_directory_size" in text:
         return LimitError(
             f"step {step} failed: a disk is full: {_first(text)}. {kept} Free some space, give "

@@ -97,7 +97,7 @@ class Mirror(Database):
     def check_appendable(self) -> None:
         """Refuse to append."""
         raise OptionError(
-            "runs in a warehouse are not appended to, only those in a DuckDB database; search in "
+            "runs in a warehouse cannot be appended to, only those in a DuckDB database; search in "
             "full, without append"
         )
 
@@ -244,8 +244,8 @@ class Mirror(Database):
             found = leftovers(there, names())
             warn(
                 f"schema {self.results} holds rows that belong to no run: {listed(found)}. Another "
-                "search is writing them, or was killed; if none is at work, delete the rows with "
-                "such a run_id. They count in no run, and no later run gets their number",
+                "search is writing them, or was killed; if none is running, delete the rows with "
+                "such a run_id. No run counts them, and no later run gets their number",
             )
         return last
 

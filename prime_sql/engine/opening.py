@@ -89,7 +89,7 @@ def check_wait(wait: float) -> float:
     """
     seconds = finite_number("wait", wait)
     if seconds < 0:
-        raise OptionError(f"wait must be a number of seconds from 0 on, got {wait!r}")
+        raise OptionError(f"wait must be at least 0 seconds, got {wait!r}")
     return seconds
 
 
@@ -105,7 +105,7 @@ def connect(url: str) -> BaseBackend:
     scheme = url.partition("://")[0]
     if scheme not in EXTRAS:
         raise WarehouseError(
-            f"{describe(url)} is not a warehouse that we know.{did_you_mean(scheme, EXTRAS)} "
+            f"a search cannot run in {describe(url)}.{did_you_mean(scheme, EXTRAS)} "
             f"Known: {', '.join(f'{known}://…' for known in EXTRAS)}."
         )
     try:

@@ -144,7 +144,7 @@ class Options:
             return
         if len(given) < 3:
             raise OptionError(
-                f"{' and '.join(given)} alone {'says' if len(given) == 1 else 'say'} too little; "
+                f"{' and '.join(given)} alone {'is' if len(given) == 1 else 'are'} not enough; "
                 "give split (a column), find and check (two of its values)"
             )
         _text("split", self.split)
@@ -155,7 +155,7 @@ class Options:
             _text(name, getattr(self, name))
         if self.find == self.check:
             raise OptionError(
-                f"find and check are both {self.find!r}: what was found there is not unseen there"
+                f"find and check are both {self.find!r}: the rows to find modes in are not unseen"
             )
 
     @property

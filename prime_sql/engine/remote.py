@@ -323,5 +323,5 @@ def check_engine(backend: BaseBackend) -> None:
     if backend.name not in ENGINES:
         raise WarehouseError(
             f"into is a {backend.name} connection; a search runs in DuckDB, "
-            f"{', '.join(sorted(ENGINES))}: give a file, a connection of these, or None for memory"
+            f"{', '.join(sorted(ENGINES))}: give a file, a connection to one, or None for memory"
         )

@@ -107,8 +107,8 @@ class Session:
         """
         if self.read_only:
             raise WarehouseError(
-                "the database is open for reading only, and a run is written into it; open it "
-                "with open_run(…, read_only=False), or without read_only where it was connected"
+                "the database is open for reading only, but a run has to be written to it; open it "
+                "with open_run(…, read_only=False), or connect without read_only"
             )
 
     @property

@@ -137,7 +137,7 @@ def test_an_unpublished_run_is_opened_by_its_number_only(folder):
     ]
     unpublish("= 1")
     for command in (["sql", "runs.duckdb", asked], ["gate", "runs.duckdb", "--fail-on", "new"]):
-        assert "left unpublished, the last one as run 2; name its number" in fail(*command)
+        assert "left unpublished, the last one as run 2; give its number" in fail(*command)
     # Other tables can be asked as in a database without a run.
     assert succeed("sql", "runs.duckdb", "select 7 as n", *csv_).stdout == "n\n7\n"
 

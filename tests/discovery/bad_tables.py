@@ -95,7 +95,7 @@ TABLES: dict[str, tuple[dict[str, Any], list[str]]] = {
     "duplicates in one group": (
         {"predictions": pl.concat([P, P[:1].with_columns(label=pl.lit("cat"))]),
          "group_by": "region"},
-        ["predictions.image_id is not unique: 1 images occur",
+        ["predictions.image_id is not unique: 1 images are more",
          "image 'img-000' 2 times in class 'south'"],
     ),
     "1 against '1'": (
@@ -115,7 +115,7 @@ TABLES: dict[str, tuple[dict[str, Any], list[str]]] = {
     "no columns": ({"predictions": pl.DataFrame()}, ["cannot read predictions (polars DataFrame)"]),
     "exchanged": (
         {"predictions": T, "tags": P},
-        ["no columns 'label' and 'prediction', and tags has them", "the predictions come first"],
+        ["no columns 'label' and 'prediction', but tags has them", "the predictions come first"],
     ),
     "tags with the columns of predictions": (
         {
@@ -158,7 +158,7 @@ TABLES: dict[str, tuple[dict[str, Any], list[str]]] = {
     ),
     "wide without tags": (
         {"tags": WIDE[["image_id"]], "wide": True},
-        ["tags has no column beside"],
+        ["tags has no column besides"],
     ),
     "wide, and nobody said so": (
         {"tags": WIDE},

@@ -25,7 +25,7 @@ pytestmark = [
 @pytest.mark.parametrize(
     ("error", "message", "given"),
     [
-        (ps.OptionError, "a greedy search is not appended to", {"method": "greedy"}),
+        (ps.OptionError, "a greedy search cannot be appended to", {"method": "greedy"}),
         (
             ps.OptionError,
             "unseen images of earlier runs are not stored",
@@ -49,7 +49,7 @@ pytestmark = [
         ),
         (
             ps.InputError,
-            "1 images are both to remove and in the new predictions, for example 'c00'",
+            "1 images are both in remove and in the new predictions, for example 'c00'",
             {"remove": listed(["c00", "a00"])},
         ),
         (ps.InputError, "remove.image_id is null in 1 rows", {"remove": listed([None])}),

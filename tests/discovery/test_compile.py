@@ -248,7 +248,7 @@ def test_names_keep_what_the_user_means():
         (["p", "read_csv('t.csv')"], "is not the name of a table"),
         (["p as q", "t"], "is not the name of a table"),
         (["marts..p", "t"], "is not the name of a table"),
-        (["p.parquet", "t", "--dialect", "snowflake"], "snowflake reads no file 'p.parquet'"),
+        (["p.parquet", "t", "--dialect", "snowflake"], "snowflake cannot read the file"),
         (["p", "t", "--where", "split ="], "where is not an SQL condition"),
         (["p", "t", "--where", "image_id in (select x from y)"], "a subquery reads"),
         (["p", "t", "--min-drop", "2"], "min_drop must be between 0.001 and 1"),

@@ -246,7 +246,7 @@ NOTES: dict[str, tuple[dict[str, Any], str]] = {
     "no errors": ({"error": "label is null"}, "There are no errors: all 45 predictions are right."),
     "one class": (
         {"predictions": labelled("ape", "ape")},
-        "There are no errors: all 45 predictions are right. There is one class only.",
+        "There are no errors: all 45 predictions are right. There is only one class.",
     ),
     "all wrong": (
         {"predictions": labelled("ape", "Ape"), "group_by": "region"},

@@ -217,7 +217,7 @@ def before(tmp_path):
 def refused(large, before, *flags):
     path, its_hash = before
     said = fail("search", *large, "--db", str(path), "--max-tags", "4", *flags)
-    assert "The step wrote nothing to the database; what it held before is there." in said
+    assert "The step wrote nothing to the database; what it held before is still there." in said
     assert hashlib.sha256(path.read_bytes()).hexdigest() == its_hash
     assert [each.name for each in path.parent.iterdir() if each.is_file()] == [path.name]
     return said
@@ -267,7 +267,7 @@ def test_a_percentage_is_one_of_the_memory_there_is():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("much", "is not a size: 'much'; give it as in 500MB, 2GiB or 75%"),
+        ("much", "is not a size: 'much'; give it as 500MB, 2GiB or 75%"),
         ("", "is not a size"),
         ("500", "is not a size"),
         ("-5GB", "is not a size"),
@@ -290,7 +290,7 @@ def test_what_is_no_size_is_refused_before_anything_is_made(text, message, tmp_p
 def test_a_folder_that_is_none_is_refused(tmp_path):
     file = tmp_path / "file"
     file.touch()
-    with pytest.raises(OptionError, match=r"temp_dir must be a folder, and .*file is a file"):
+    with pytest.raises(OptionError, match=r"temp_dir must be a folder, but .*file is a file"):
         search(temp_dir=file)
     with pytest.raises(OptionError, match="gone does not exist; make it first"):
         search(temp_dir=tmp_path / "gone")

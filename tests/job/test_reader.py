@@ -93,7 +93,7 @@ OUTPUTS = {
 SECTIONS = {
     "validation": ("[validation]", "validation: say what the unseen data are"),
     "both": ("[validation]\nwhere = 'true'\nsplit = 'a'", "where and split are mutually exclusive"),
-    "part": ("[validation]\nsplit = 'split'", "validation: split alone says too little"),
+    "part": ("[validation]\nsplit = 'split'", "validation: split alone is not enough"),
     "unseen": ("[validation]\nwhere = 'true'\nmin_unseen_images = 0", "must be at least 1, got 0"),
     "tolerance": ("[validation]\nwhere = 'true'\ntolerance = 2", "must be between 0 and 1, got 2"),
     "no tolerance": (

@@ -88,15 +88,15 @@ def test_a_split_of_files_with_numbered_folds(tmp_path, form):
 @pytest.mark.parametrize(
     ("given", "error", "message"),
     [
-        ({"split": "half"}, ps.OptionError, "split alone says too little; give split"),
-        ({"find": "a", "check": "b"}, ps.OptionError, "find and check alone say too little"),
+        ({"split": "half"}, ps.OptionError, "split alone is not enough; give split"),
+        ({"find": "a", "check": "b"}, ps.OptionError, "find and check alone are not enough"),
         ({**SPLIT, "check": "a"}, ps.OptionError, "find and check are both 'a'"),
         ({**SPLIT, "find": " "}, ps.OptionError, "find must be non-empty text"),
         ({**SPLIT, "split": "haf"}, ps.InputError, "no column 'haf'. Did you mean 'half'"),
         (
             {**SPLIT, "check": "c"},
             ps.InputError,
-            r"no row of predictions has half = 'c'.* It holds: 'a' \(4. rows\), 'b' \(4. rows\)",
+            r"half = 'c' \(check\).* The column holds: 'a' \(4. rows\), 'b' \(4. rows\)",
         ),
         (
             {**SPLIT, "where": "half = 'b'"},

@@ -1,8 +1,8 @@
 -- Failure modes: the smallest tag sets on which accuracy drops sharply. duckdb.
 -- Made by prime-sql 0.1.0 compile from   source('emoji', 'predictions')   and   source('emoji', 'tags')  .
 -- Options: max_tags 2, min_images 20, min_drop 0.5.
--- Takes for granted: every image is once in its class; image_id, label and prediction
--- are never null.
+-- Assumes: every image is in its class only once; image_id, label and prediction are never
+-- null.
 with source_predictions as (
     select
         p.image_id as image_id,
