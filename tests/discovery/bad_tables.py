@@ -132,7 +132,8 @@ TABLES: dict[str, tuple[dict[str, Any], list[str]]] = {
     "number as image_id, as pandas makes it where one is missing": (
         {"predictions": pd.DataFrame(PREDICTIONS).assign(image_id=range(45)),
          "tags": pd.DataFrame(TAGS[:3]).assign(image_id=[1, 2, None])},
-        ["no image_id in common: 2 tag rows, for example image '1.0'", "for example '0'", "alike"],
+        ["no image_id in common: 2 tag rows, for example image '1.0'", "for example '0'",
+          "the same way"],
     ),
     "tags are floats": (
         {"tag": "score"},

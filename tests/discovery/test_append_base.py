@@ -33,7 +33,7 @@ pytestmark = [
         ),
         (
             ps.OptionError,
-            "a condition that asks another table",
+            "a search whose condition asks another table",
             {"where": "image_id in (select image_id from other)"},
         ),
         (ps.StoredCountsError, "with min_images 4 there, 5 here; append with", {"min_images": 5}),

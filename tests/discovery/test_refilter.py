@@ -65,7 +65,7 @@ def test_refilter_counts_nothing_and_says_when_it_cannot(example, run):
         run.refilter(min_images=2)
     with (
         ps.search(*example, min_images=4, min_drop=0.5) as strict,
-        pytest.raises(ps.StoredCountsError, match=r"'ape'.*from 3 errors on.*with 2"),
+        pytest.raises(ps.StoredCountsError, match=r"'ape'.*at least 3 errors.*with 2"),
     ):
         strict.refilter(min_drop=0.2)
     with pytest.raises(ps.OptionError, match="min_drop must be between"):
