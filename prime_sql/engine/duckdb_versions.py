@@ -26,9 +26,6 @@ def teach_ibis() -> None:
         connection.fetch_arrow_table = _fetch_arrow_table
     if not hasattr(connection, "fetch_record_batch"):
         connection.fetch_record_batch = _fetch_record_batch
-    # DuckDB 2 advises callers of these, here our two functions, to call others; Ibis decides that.
-    advice = "Arrow output on a DB-API result"
-    warnings.filterwarnings("ignore", advice, UserWarning, re.escape(__name__))
     DuckDBType.from_string = classmethod(_type_from_string)
 
 
