@@ -257,15 +257,15 @@ def _add(
     session.step("discovery/tag_names", **absent)
     step("discovery/append/single_tags", min_tag_images=options.tag_images, **absent)
     step("discovery/append/counted_tags", min_tag_images=counted.options.tag_images, **absent)
-    anew = step(
+    recounted = step(
         "discovery/append/open_classes",
         min_images=counted.options.min_images,
         min_drop=counted.options.min_drop,
         most_changed=MOST_CHANGED,
         **run,
     )
-    loaded.rows["recounted_classes"] = anew
-    if anew:
+    loaded.rows["recounted_classes"] = recounted
+    if recounted:
         step("discovery/append/open_tagged", "tagged", **run, **absent)
         with _only_open_classes(session):
             counting.count_tag_sets(session, options.max_tags, **absent)
@@ -285,18 +285,22 @@ def _add(
             loaded.rows["recounted_tag_sets"] += step("discovery/append/unknown_sets", size=size)
             step("discovery/append/new_sets", f"new_sets_{size}", plans=plans, size=size)
             passing = step("discovery/append/passing_sets", f"passing_{size}", size=size)
-        if anew:
+        if recounted:
             passing += session.execute("work", f"select count(*) from counts_{size}")[0][0]
         steps.end(passing)
     steps.start("accuracies")
-    step("discovery/append/passing_tags", "counts_1", add=bool(anew))
+    step("discovery/append/passing_tags", "counts_1", add=bool(recounted))
     if options.max_tags > 1:
         if plans is not None:
             plans, widths = _bits(session, "images")
         step("discovery/append/set_rows", plans=plans, sizes=sizes[1:], **run, **absent, **widths)
         for size in sizes[1:]:
             step(
-                "discovery/append/counts", f"counts_{size}", plans=plans, add=bool(anew), size=size
+                "discovery/append/counts",
+                f"counts_{size}",
+                plans=plans,
+                add=bool(recounted),
+                size=size,
             )
     loaded.rows["tag_sets"] = counting.tag_sets(session, options.max_tags)
     steps.end(loaded.rows["tag_sets"])

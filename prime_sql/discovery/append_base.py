@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from prime_sql.discovery.conditions import has_subquery, parse_condition
 from prime_sql.discovery.stored import UNPUBLISHED, StoredRun, records
@@ -12,9 +12,6 @@ from prime_sql.engine.database import Database, Opened
 from prime_sql.engine.errors import OptionError, StoredCountsError
 from prime_sql.engine.options import Options
 from prime_sql.engine.session import Session
-
-if TYPE_CHECKING:
-    pass
 
 
 def check_options(options: Options) -> None:

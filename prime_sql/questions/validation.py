@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from prime_sql.discovery.stored import StoredRun
 from prime_sql.discovery.unseen import Checked, check, options_for, store
@@ -20,9 +20,6 @@ from prime_sql.engine.options import Options, finite_number, whole_number
 from prime_sql.engine.relation import Relation
 from prime_sql.engine.schema import remove_leftovers
 from prime_sql.engine.session import OnSql
-
-if TYPE_CHECKING:
-    pass
 
 _LONGEST_CONDITION = 60  # characters
 
