@@ -92,6 +92,33 @@ MinScore = Annotated[
     float | None,
     typer.Option(help="Leave out tags with a lower score.", rich_help_panel=COLUMNS),
 ]
+Present = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SQL",
+        help="With --wide: a condition on value, what a column holds, that is true where the image "
+        'has the tag, as in "value = \'Y\'" or "value > 0".',
+        rich_help_panel=COLUMNS,
+        show_default=False,
+    ),
+]
+SplitTags = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TEXT",
+        help='A tag is several, with this text between them: ";" for snow;dog.',
+        rich_help_panel=COLUMNS,
+        show_default=False,
+    ),
+]
+NormaliseTags = Annotated[
+    bool,
+    typer.Option(
+        "--normalise-tags",
+        help="Tags that differ only in case, spaces or Unicode form are one.",
+        rich_help_panel=COLUMNS,
+    ),
+]
 
 
 def numbers(text: str) -> tuple[float, ...]:

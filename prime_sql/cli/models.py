@@ -9,7 +9,6 @@ import prime_sql as ps
 from prime_sql.cli import tables
 from prime_sql.engine.defaults import NO_WAIT
 from prime_sql.engine.errors import OptionError, did_you_mean
-from prime_sql.engine.options import Options
 
 if TYPE_CHECKING:
     import polars as pl
@@ -56,7 +55,7 @@ def check(
     try:
         with database.session() as session:
             wanted = Wanted(frozenset({column}))
-            source = open_source(predictions, "predictions", session, Options(), wanted)
+            source = open_source(predictions, "predictions", session, wanted)
             if column not in source.columns:
                 return  # the search says so, and which columns there are
             names = source.table.select(name=source.table[column].cast(str))

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 COLUMNS = "Columns of the tables, where they differ from the run's"
 
 
-def _column(what: str) -> Any:
-    return typer.Option(metavar="COLUMN", help=what, rich_help_panel=COLUMNS, show_default=False)
+def _column(what: str, metavar: str = "COLUMN") -> Any:
+    return typer.Option(metavar=metavar, help=what, rich_help_panel=COLUMNS, show_default=False)
 
 
 ImageId = Annotated[str | None, _column("The image.")]
@@ -54,6 +54,11 @@ Wide = Annotated[
         show_default=False,
     ),
 ]
+Present = Annotated[
+    str | None,
+    _column("With --wide: a condition on value, true where an image has the tag.", "SQL"),
+]
+SplitTags = Annotated[str | None, _column("A tag is several, with this text between them.", "TEXT")]
 
 
 @app.command(
@@ -108,6 +113,8 @@ def pick(
     score: Score = None,
     min_score: MinScore = None,
     wide: Wide = None,
+    present: Present = None,
+    split_tags: SplitTags = None,
     format_: FormatOption = None,
     output_: OutputOption = None,
     quiet: Quiet = False,
@@ -134,6 +141,8 @@ def pick(
                 score=score,
                 min_score=min_score,
                 wide=wide,
+                present=present,
+                split_tags=split_tags,
                 on_sql=on_sql,
             )
         why_none = "No image of the pool matches the failure mode."
@@ -192,6 +201,8 @@ def weights(
     score: Score = None,
     min_score: MinScore = None,
     wide: Wide = None,
+    present: Present = None,
+    split_tags: SplitTags = None,
     format_: FormatOption = None,
     output_: OutputOption = None,
     quiet: Quiet = False,
@@ -220,6 +231,8 @@ def weights(
                 score=score,
                 min_score=min_score,
                 wide=wide,
+                present=present,
+                split_tags=split_tags,
                 on_sql=on_sql,
             )
         emit(found.to_polars(), format_, output_, show=_show_hardest, quiet=quiet)

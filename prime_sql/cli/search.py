@@ -41,8 +41,11 @@ from prime_sql.cli.definition import (
     MinScore,
     MinTagImages,
     Necessity,
+    NormaliseTags,
     Prediction,
+    Present,
     Score,
+    SplitTags,
     TagColumn,
     Where,
     numbers,
@@ -181,6 +184,9 @@ def search(
             "--wide", help="TAGS has one boolean or 0/1 column per tag.", rich_help_panel=COLUMNS
         ),
     ] = Options.wide,
+    present: Present = Options.present,
+    split_tags: SplitTags = Options.split_tags,
+    normalise_tags: NormaliseTags = Options.normalise_tags,
     db: Annotated[
         Path | None,
         typer.Option(

@@ -47,8 +47,15 @@ _COLUMNS = {
 }
 
 
-def _column(what: str) -> Any:
-    return typer.Option(metavar="COLUMN", help=what, rich_help_panel=COLUMNS, show_default=False)
+def _column(what: str, metavar: str = "COLUMN") -> Any:
+    return typer.Option(metavar=metavar, help=what, rich_help_panel=COLUMNS, show_default=False)
+
+
+Present = Annotated[
+    str | None,
+    _column("With --wide: a condition on value, true where an image has the tag.", "SQL"),
+]
+SplitTags = Annotated[str | None, _column("A tag is several, with this text between them.", "TEXT")]
 
 
 @app.command(
@@ -105,6 +112,8 @@ def validate(
             show_default=False,
         ),
     ] = None,
+    present: Present = None,
+    split_tags: SplitTags = None,
     format_: FormatOption = None,
     output_: OutputOption = None,
     quiet: Quiet = False,
@@ -132,6 +141,8 @@ def validate(
                 score=score,
                 min_score=min_score,
                 wide=wide,
+                present=present,
+                split_tags=split_tags,
                 on_sql=on_sql,
             )
         modes = validation.modes.to_polars()

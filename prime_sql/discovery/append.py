@@ -204,7 +204,7 @@ def _unite(
     step("discovery/append/tag_counts", **run)
     loaded.rows["tags"] = step("discovery/append/vocabulary")
     session.create("images", "select image_id from outcomes group by image_id", view=True)
-    check_tags(session, loaded, options.max_absent, "discovery/checks/appended_tags")
+    check_tags(session, loaded, options, "discovery/checks/appended_tags")
     loaded.rows["new_tag_rows"] = loaded.rows["tag_rows"]
     loaded.rows["tag_rows"], loaded.rows["rare_tags"] = session.execute(
         "tag_counts",

@@ -31,6 +31,9 @@ _CONDITIONS = ("error", "where")
 # What a search does and one SELECT cannot do, or does not need.
 _NOT_HERE = {
     "wide": "a wide table has other columns everywhere; unpivot it in a view first",
+    "present": "it is about a wide table; unpivot it in a view first",
+    "split_tags": "split the tags in a view first",
+    "normalise_tags": "not every engine has Unicode's forms; write the tags alike in a view first",
     "max_q": "q-values need every eligible tag set counted; use prime-sql search",
     "split": "write the part into where",
 }
@@ -215,8 +218,8 @@ def _steps(options: Options, tables: dict[str, str], dialect: str) -> Iterator[t
     yield step(
         "discovery/predictions",
         group_by=classes,
-        has_label="label" in needed,
-        has_prediction="prediction" in needed,
+        label="label" if "label" in needed else None,
+        prediction="prediction" if "prediction" in needed else None,
         **{
             name: None if condition is None else f"verbatim_{name}"
             for name, condition in conditions.items()

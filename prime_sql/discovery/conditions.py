@@ -14,6 +14,7 @@ from prime_sql.engine.errors import (
     shorten,
 )
 from prime_sql.engine.session import Session
+from prime_sql.engine.sources import AS_COLUMN, AS_TEXT, AS_VALUE
 
 Conditions = dict[str, sge.Expression | None]
 
@@ -30,6 +31,30 @@ def columns_of(conditions: Conditions) -> set[str]:
         for column in condition.find_all(sge.Column)
         for part in column.parts
     }
+
+
+def uses_of(conditions: Conditions) -> dict[str, frozenset[str]]:
+    """Return how the conditions use each of `columns_of` them: see `Wanted.in_conditions`."""
+    uses: dict[str, set[str]] = {name: set() for name in columns_of(conditions)}
+    for condition in conditions.values():
+        for column in condition.find_all(sge.Column) if condition is not None else ():
+            for part in column.parts:
+                uses[part.name.lower()].add(_use_of(column))
+    return {name: frozenset(found) for name, found in uses.items()}
+
+
+def _use_of(column: sge.Column) -> str:
+    parent = column.parent
+    if isinstance(parent, sge.Cast) and parent.to.is_type(*sge.DataType.TEXT_TYPES):
+        return AS_TEXT
+    if not isinstance(parent, sge.EQ | sge.NEQ | sge.In | sge.Like | sge.ILike):
+        return AS_VALUE
+    operands = (parent.this, parent.args.get("expression"), *parent.args.get("expressions", ()))
+    others = [each for each in operands if each is not None and each is not column]
+    if others and all(isinstance(other, sge.Column) for other in others):
+        return AS_COLUMN
+    as_text = all(isinstance(other, sge.Literal) and other.is_string for other in others)
+    return AS_TEXT if others and as_text else AS_VALUE
 
 
 def has_subquery(conditions: Conditions) -> bool:

@@ -58,8 +58,7 @@ def load(
         "tags": wanted_tags(options),
     }
     opened = {
-        role: open_source(source, role, session, options, wanted[role])
-        for role, source in given.items()
+        role: open_source(source, role, session, wanted[role]) for role, source in given.items()
     }
     _check_order(opened, options)
     if appended:
@@ -130,7 +129,7 @@ def load_removed(source: Any, options: Options, session: Session) -> int:
             "removed_images", "select cast(null as varchar) as image_id where false"
         )
     wanted = Wanted(frozenset({options.image_id}))
-    opened = open_source(source, "remove", session, options, wanted)
+    opened = open_source(source, "remove", session, wanted)
     image_id = column_of(opened, options.image_id, "remove", "--image-id")
     empty = image_id.isnull().sum().to_pyarrow().as_py()
     if empty:

@@ -141,7 +141,7 @@ def _count(options: Options, loaded: Inputs, session: Session, steps: Steps) -> 
     with reading("tags", loaded.sources["tags"]):
         loaded.rows["tags"] = step("discovery/vocabulary")
         step("discovery/image_tags", plans=plans)
-    check_tags(session, loaded, options.max_absent, listed=plans is not None)
+    check_tags(session, loaded, options, listed=plans is not None)
     step("discovery/class_tags", plans=plans)
     session.drop("image_tags")
     steps.end(

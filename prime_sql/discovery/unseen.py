@@ -80,7 +80,7 @@ def check(
     with reading("tags", loaded.sources["tags"]):
         step("discovery/unseen/unseen_vocabulary")
         step("discovery/unseen/unseen_image_tags", "image_tags")
-    check_tags(session, loaded)
+    check_tags(session, loaded, options.replace(max_absent=0), vocabulary=False)
     warn_of_unknown_tags(session, loaded)
     step("discovery/unseen/unseen_classes")
     step("discovery/unseen/unseen_tagged")
@@ -138,7 +138,10 @@ def options_for(options: Options, where: str | None, columns: dict[str, Any]) ->
     """Return the options of a run for other data, whose columns may have other names."""
     columns = {name: value for name, value in columns.items() if value is not None}
     if columns.get("wide"):
-        columns.setdefault("min_score", None)  # a wide table has no scores
+        # A wide table has no scores, and no column of tags.
+        columns = {"min_score": None, "split_tags": None, **columns}
+    elif "wide" in columns:
+        columns = {"present": None, **columns}
     # The class is the label (or the prediction) here too, even under another name.
     standard = {options.label: "label", options.prediction: "prediction"}
     return options.replace(

@@ -55,9 +55,12 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f" Did you mean {by_lower[close[0]]!r}?" if close else ""
 
 
-def shorten(value: object, limit: int = 80) -> str:
-    """Return ``repr(value)`` cut to `limit` characters, for use as an example in a message."""
-    text = repr(value)
+def shorten(value: object, limit: int = 80, *, escaped: bool = False) -> str:
+    """Return ``repr(value)`` cut to `limit` characters, for use as an example in a message.
+
+    `escaped` writes all but ASCII as escapes.
+    """
+    text = ascii(value) if escaped else repr(value)
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 
 import duckdb
@@ -9,8 +10,9 @@ from ibis.backends.duckdb import Backend
 
 from prime_sql.engine import queries
 from prime_sql.engine.connection import in_turn
-from prime_sql.engine.errors import QueryError, did_you_mean, first_line
-from prime_sql.engine.sources import CSV, PARQUET
+from prime_sql.engine.errors import InputError, QueryError, did_you_mean, first_line
+from prime_sql.engine.sources import CSV, JSON, Wanted
+from prime_sql.engine.text_files import load_text
 
 
 def table_to_join(backend: Backend, name: str | None, columns: list[str]) -> str:
@@ -23,7 +25,7 @@ def table_to_join(backend: Backend, name: str | None, columns: list[str]) -> str
     name
         A table in it, or a file; None for the one table that has the columns.
     columns
-        Those that the question reads.
+        Those that the question reads: the image's, what it groups by, and what it sums.
 
     Raises
     ------
@@ -60,19 +62,29 @@ def _only_one(backend: Backend, wanted: list[str]) -> str:
     return queries.identifier((backend.current_catalog, *fitting[0]))
 
 
+def _file(backend: Backend, name: str, wanted: list[str]) -> tuple[list[str], str]:
+    """Return the columns of a file, and the quoted name of the table of them."""
+    image_id, measures = wanted[0], wanted[2:]
+    if name.lower().endswith(CSV + JSON):
+        # As in a search: 007 is not 7, and nothing is skipped.
+        columns, _ = load_text(
+            glob.escape(name),
+            "table",
+            "table_to_join",
+            Wanted(text=frozenset({image_id}), numbers=frozenset(measures)),
+            lambda _, sql: backend.raw_sql(sql).fetchall(),
+        )
+        return columns, queries.identifier("table_to_join")
+    table = backend.read_parquet(name)
+    return list(table.columns), queries.identifier(table.get_name())
+
+
 def _named(backend: Backend, name: str, wanted: list[str]) -> str:
     if os.path.isfile(name):  # noqa: PTH113  # Path.is_file raises where a name is too long
-        lower = name.lower()
-        reader = backend.read_json
-        if lower.endswith(PARQUET):
-            reader = backend.read_parquet
-        elif lower.endswith(CSV):
-            reader = backend.read_csv
         try:
-            table = reader(name)
-        except duckdb.Error as error:
+            columns, quoted = _file(backend, name, wanted)
+        except (duckdb.Error, InputError) as error:
             raise QueryError(f"cannot read {name}: {first_line(error)}") from error
-        columns, quoted = table.columns, queries.identifier(table.get_name())
     else:
         schema, _, bare = name.rpartition(".")
         place = (backend.current_catalog, schema or "main")

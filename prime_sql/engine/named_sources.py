@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import glob
+import itertools
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-
-from ibis.expr.types import Table
 
 from prime_sql.engine import queries
 from prime_sql.engine.database import attach
@@ -16,7 +15,6 @@ from prime_sql.engine.errors import (
     InputError,
     did_you_mean,
 )
-from prime_sql.engine.options import Options
 from prime_sql.engine.session import Session
 from prime_sql.engine.sources import (
     CSV,
@@ -26,16 +24,20 @@ from prime_sql.engine.sources import (
     PARQUET,
     Source,
     Wanted,
+    check_alike,
     describe,
-    kind_of,
 )
+from prime_sql.engine.text_files import load_text
 
 
-def open_named(name: str, role: str, session: Session, options: Options, wanted: Wanted) -> Source:
-    """Open a file, a table of the session's database, or one of another database."""
+def open_named(name: str, role: str, rows: str, session: Session, wanted: Wanted) -> Source:
+    """Open a file, a table of the session's database, or one of another database.
+
+    A text file is read into the temporary table `rows`.
+    """
     place = named(name, role)
     if place is None:
-        return _read_files(name, role, session, options, wanted)
+        return _read_files(name, role, rows, session, wanted)
     path, table = place
     if path is None:
         catalog = session.backend.current_catalog
@@ -83,62 +85,45 @@ def _check_files(name: str, role: str) -> None:
     raise InputError(f"{role}: there is no file {name}.{did_you_mean(Path(name).name, near)}")
 
 
-def _read_files(name: str, role: str, session: Session, options: Options, wanted: Wanted) -> Source:
+def _read_files(name: str, role: str, rows: str, session: Session, wanted: Wanted) -> Source:
     backend = session.backend
     lower = name.lower()
     if Path(name).is_file():
         # A file whose name holds * or [ is that file, not a pattern.
         name = glob.escape(name)
     if lower.endswith(PARQUET):
+        _check_parquet(name, role, session, wanted)
         table = backend.read_parquet(name, union_by_name=True)
         return Source(table.select(wanted.among(table.columns)), list(table.columns))
-    # A text file has no types: the engine guesses them, from all rows if a late word among numbers
-    # would break the guess; what names something stays as it is written.
-    sample = 20_480 if role == "tags" and not options.wide else -1
-    is_json = lower.endswith(JSON)
-    if is_json:
-        guessed = backend.read_json(name, sample_size=sample)
-    else:
-        guessed = backend.read_csv(name, sample_size=sample, union_by_name=True)
-    schema = guessed.schema()
-    columns = list(schema.names)
-    text = _names_and_words(guessed, role, options, wanted)
-    # Given all types, the engine need not guess again.
-    types = {
-        column: "VARCHAR"
-        if column in text
-        else backend.compiler.type_mapper.to_string(schema[column])
-        for column in wanted.among(columns)
-    }
-    if is_json:
-        return Source(backend.read_json(name, columns=types), columns)
-    table = backend.read_csv(name, union_by_name=True, types=types)
-    return Source(table.select(wanted.among(columns)), columns)
+    # Text is parsed once, not at every step.
+    columns, written = load_text(name, role, rows, wanted, session.execute)
+    return Source(backend.table(rows, database=("temp", "main")), columns, written, untyped=True)
 
 
-def _names_and_words(guessed: Table, role: str, options: Options, wanted: Wanted) -> set[str]:
-    """Return the columns that are text, even if they look like numbers: '007' must not become 7."""
-    if wanted.typed:
-        return {options.image_id} & {*guessed.columns}
-    if role not in ("predictions", "tags"):
-        return {*wanted.among(guessed.columns)}  # ids, labels and texts
-    if role == "tags":
-        names = {options.image_id} if options.wide else {options.image_id, options.tag}
-        return {name for name in names & {*guessed.columns} if not guessed[name].type().is_array()}
-    kinds = {name: kind_of(guessed[name].type()) for name in guessed.columns}
-    renamed = {"label": options.label, "prediction": options.prediction}
-    grouping = {renamed.get(name, name) for name in options.group_by}
-    # 'yes' must not become true, but a condition may use such a column as a boolean.
-    text = {name for name in grouping if name.lower() not in wanted.in_conditions}
-    numbers = {name for name in kinds if kinds[name] == "numeric"}
-    if options.error is None:
-        pair = {options.label, options.prediction} & kinds.keys()
-        pair_kinds = {kinds[name] for name in pair}
-        if pair_kinds == {"string", "numeric"}:
-            numbers -= pair
-        # As text, true and 1 would never be equal; left as they are, a later check refuses them.
-        text = text - pair if pair_kinds == {"boolean", "numeric"} else text | pair
-    return ((text - numbers) | {options.image_id}) & kinds.keys()
+def _check_parquet(name: str, role: str, session: Session, wanted: Wanted) -> None:
+    """Refuse columns that DuckDB would rename; only the file knows what it calls them."""
+    found = session.execute(
+        "files",
+        f"select file_name, name, num_children from parquet_schema({queries.literal(name)})",
+    )
+    for file, fields in itertools.groupby(found, key=lambda row: row[0]):
+        check_alike(_top(list(fields)), f"{role} ({file})", wanted)
+
+
+def _top(fields: list[tuple[str, str, int | None]]) -> list[str]:
+    """Return the columns among the fields of a Parquet file, which come parent first."""
+    names: list[str] = []
+    left: list[int] = []  # of each open parent, how many fields are still to come
+    for _, name, children in fields:
+        if len(left) == 1:
+            names.append(name)
+        if left:
+            left[-1] -= 1
+        if children:
+            left.append(children)
+        while left and not left[-1]:
+            left.pop()
+    return names
 
 
 def catalog_of(path: Path, role: str, session: Session) -> str:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from typing import Any
 
+import duckdb
 import ibis
 import ibis.expr.datatypes as dt
 import polars as pl
@@ -14,18 +16,25 @@ from ibis.expr.types import Table
 
 from prime_sql.engine.errors import (
     InputError,
+    LimitError,
     PrimeSqlError,
+    WarehouseError,
 )
 from prime_sql.engine.named_sources import open_named
-from prime_sql.engine.options import Options
 from prime_sql.engine.remote import RemoteSession
 from prime_sql.engine.session import Session
-from prime_sql.engine.sources import FORMS, PARQUET, Source, Wanted, describe, why
+from prime_sql.engine.sources import (
+    FORMS,
+    PARQUET,
+    Source,
+    Wanted,
+    check_alike,
+    describe,
+    why,
+)
 
 
-def open_source(
-    source: Any, role: str, session: Session, options: Options, wanted: Wanted
-) -> Source:
+def open_source(source: Any, role: str, session: Session, wanted: Wanted) -> Source:
     """Return the source as a table of the session; only tags in Parquet stay outside it.
 
     Raises
@@ -36,18 +45,24 @@ def open_source(
     try:
         if isinstance(session, RemoteSession):
             return _open_there(source, role, session, wanted)
+        rows = re.sub(r"\W", "_", f"source_{role}_rows")
         if isinstance(source, (str, os.PathLike)):
             name = str(os.fspath(source))
-            opened = open_named(name, role, session, options, wanted)
-            if role == "tags" and name.lower().endswith(PARQUET):
-                return opened  # read in place: it may be large, and each step reads it once
+            opened = open_named(name, role, rows, session, wanted)
+            # Parquet is read in place: it may be large, and each step reads it once.
+            if opened.untyped or (role == "tags" and name.lower().endswith(PARQUET)):
+                return opened
         else:
             opened = _open_object(source, role, wanted)
-        # Text is parsed once, not at every step; a self-join of a native table is several times
-        # faster; and a view's own tables could share a name with a step of the search.
-        return Source(session.create_from(f"source_{role}_rows", opened.table), opened.columns)
-    except PrimeSqlError:
-        raise
+        # A self-join of a native table is several times faster than of another engine's; and a
+        # view's own tables could share a name with a step of the search.
+        return Source(session.create_from(rows, opened.table), opened.columns)
+    except PrimeSqlError as error:
+        damaged = isinstance(error, WarehouseError) and isinstance(error.__cause__, duckdb.Error)
+        if not damaged or isinstance(error, LimitError):
+            raise
+        why_not = why(error.__cause__ or error)
+        raise InputError(f"cannot read {role} ({describe(source)}): {why_not}") from error
     except Exception as error:  # anything that the user's engine, frame or file raises
         hint = "; give every column one type" if isinstance(error, pa.ArrowTypeError) else ""
         raise InputError(f"cannot read {role} ({describe(source)}): {why(error)}{hint}") from error
@@ -101,6 +116,7 @@ def _open_object(source: Any, role: str, wanted: Wanted) -> Source:
             source = pa.table(source)  # a stream of record batches, a DuckDB relation, …
         columns = source.columns if isinstance(source, pl.DataFrame) else source.schema.names
         source = source.select(wanted.among(columns))
+    check_alike(columns, role, wanted)
     for name in wanted.among(columns):
         if not isinstance(name, str):
             raise InputError(

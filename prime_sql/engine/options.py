@@ -63,6 +63,14 @@ class Options:
         Tags with a lower score (or none) are left out.
     wide
         The tags table has one boolean or 0/1 column per tag.
+    present
+        SQL condition on ``value``, the value of such a column, that is true where the image has the
+        tag: ``value = 1`` for columns of -1 and 1, ``value = 'Y'``, ``value >= 50``.
+    split_tags
+        A tag is several, with this text between them, as in ``snow;dog``. The marks of a list that
+        was saved as text, ``['snow', 'dog']``, are left out.
+    normalise_tags
+        Tags that differ only in case, in spaces or in Unicode's form (NFC) are one.
 
     Raises
     ------
@@ -96,6 +104,9 @@ class Options:
     score: str = "score"
     min_score: float | None = None
     wide: bool = False
+    present: str | None = None
+    split_tags: str | None = None
+    normalise_tags: bool = False
 
     def __post_init__(self) -> None:
         set_ = object.__setattr__  # frozen: the only way to store a normalised value
@@ -133,8 +144,20 @@ class Options:
         self._check_split()
         if self.min_score is not None:
             set_(self, "min_score", finite_number("min_score", self.min_score))
-        if not isinstance(self.wide, bool):
-            raise OptionError(f"wide must be True or False, got {self.wide!r}")
+        for name in ("wide", "normalise_tags"):
+            if not isinstance(getattr(self, name), bool):
+                raise OptionError(f"{name} must be True or False, got {getattr(self, name)!r}")
+        if self.present is not None:
+            _text("present", self.present)
+            if not self.wide:
+                raise OptionError("present is about the columns of a wide tags table: add wide")
+        if self.split_tags is not None:
+            if not isinstance(self.split_tags, str) or not self.split_tags:
+                raise OptionError(
+                    f"split_tags must be the text between two tags, got {self.split_tags!r}"
+                )
+            if self.wide:
+                raise OptionError("split_tags is for a column of tags, and a wide table has none")
         if self.wide and self.min_score is not None:
             raise OptionError("min_score needs a long tags table; a wide one has no scores")
 

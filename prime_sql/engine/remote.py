@@ -25,7 +25,13 @@ from ibis.expr.types import BooleanColumn, StringColumn, Table
 
 from prime_sql.engine import queries
 from prime_sql.engine.dialects import KEEP, comment, renamed, translated, view
-from prime_sql.engine.errors import InputError, WarehouseError, did_you_mean, first_line
+from prime_sql.engine.errors import (
+    InputError,
+    OptionError,
+    WarehouseError,
+    did_you_mean,
+    first_line,
+)
 from prime_sql.engine.session import OnSql, Session, Statement, filled
 
 # The engines that a search can run in: what Ibis calls them, and their dialects.
@@ -92,6 +98,13 @@ class RemoteSession(Session):
     def is_blank(self, text: StringColumn) -> BooleanColumn:
         """Return whether a text consists only of spaces, tabs and line breaks."""
         return text.strip() == ""
+
+    def normalised(self, text: StringColumn) -> StringColumn:
+        """Refuse: not every engine has Unicode's forms, and a run must not depend on the engine."""
+        raise OptionError(
+            "normalise_tags is for tables that DuckDB reads: in a warehouse, write the tags alike "
+            "in a view, as with lower(trim(tag))"
+        )
 
     def execute(self, step: str, sql: str) -> list[tuple[Any, ...]]:
         """Run one statement in DuckDB's dialect; return its rows if it is a query."""

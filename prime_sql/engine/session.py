@@ -19,7 +19,7 @@ import pyarrow as pa
 from ibis.backends.duckdb import Backend
 from ibis.expr.types import BooleanColumn, StringColumn, Table
 
-from prime_sql.engine import duckdb_versions, limits, queries
+from prime_sql.engine import alike, duckdb_versions, limits, queries
 from prime_sql.engine.connection import file_of, in_turn, writer
 from prime_sql.engine.errors import WarehouseError, first_line
 
@@ -143,6 +143,10 @@ class Session:
         """Return whether a text consists only of spaces, tabs and line breaks."""
         # DuckDB orders by bytes, so that few texts have to be stripped.
         return (text < "!") & (text.strip() == "")
+
+    def normalised(self, text: StringColumn) -> StringColumn:
+        """Return texts that are equal if they differ only in how they are written."""
+        return alike.normalised(text)
 
     def scope(self, runs: Mapping[str, int]) -> str:
         """Return common table expressions in which names of stored tables mean one run each."""

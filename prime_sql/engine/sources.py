@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import duckdb
@@ -19,6 +19,7 @@ from prime_sql.engine.errors import (
     LimitError,
     WarehouseError,
     did_you_mean,
+    shorten,
     shorten_list,
 )
 
@@ -32,43 +33,102 @@ FORMS = (
 )
 
 
+# How a condition uses a column: it is equal to a text, or to another column, or anything else.
+AS_TEXT, AS_COLUMN, AS_VALUE = "text", "column", "value"
+
+
 @dataclass(frozen=True)
 class Wanted:
-    """Which columns of a source a search reads; no others are copied, or even converted.
+    """Which columns of a source are read, and as what; no others are copied, or even converted.
+
+    A text file has no types. What names something (an image, a label, a group, a tag) stays as it
+    is written there, so that ``007`` is not ``7``; other columns get the type that all of their
+    values have.
 
     Attributes
     ----------
     names
         Columns by their exact names; None for all columns.
+    text
+        Columns of a text file that stay text; None for all columns.
     in_conditions
-        Names in SQL conditions, in lower case: SQL does not tell ``Region`` from ``region``.
-    typed
-        Whether the columns of a text file keep the types that the engine guesses, except the
-        image's; for tables that are neither predictions nor tags.
+        Names in SQL conditions, in lower case (SQL does not tell ``Region`` from ``region``), and
+        how they are used there: `AS_TEXT`, `AS_COLUMN` or `AS_VALUE`. A column that is `text` as
+        well is read twice.
+    numbers
+        Columns that have to hold numbers.
     """
 
     names: frozenset[str] | None = None
-    in_conditions: frozenset[str] = frozenset()
-    typed: bool = False
+    text: frozenset[str] | None = None
+    in_conditions: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    numbers: frozenset[str] = frozenset()
+
+    def reads(self, name: Any) -> bool:
+        """Return whether a column is read."""
+        return (
+            self.names is None
+            or name in self.names
+            or (isinstance(name, str) and name.lower() in self.in_conditions)
+        )
 
     def among(self, columns: Iterable[Any]) -> list[Any]:
-        """Return those of `columns` that are wanted, in their order; the first one if none is."""
+        """Return those of `columns` that are read, in their order; the first one if none is."""
         columns = list(columns)
-        if self.names is None:
-            return columns
-        return [
-            name
-            for name in columns
-            if name in self.names or (isinstance(name, str) and name.lower() in self.in_conditions)
-        ] or columns[:1]
+        return [name for name in columns if self.reads(name)] or columns[:1]
+
+    def stays_text(self, name: str) -> bool:
+        """Return whether a column of a text file stays text."""
+        return self.text is None or name in self.text
 
 
 @dataclass(frozen=True)
 class Source:
-    """An opened source: the wanted columns as a table of the session, and the names of all."""
+    """An opened source.
+
+    Attributes
+    ----------
+    table
+        The columns that are read, as a table of the session.
+    columns
+        The names of all columns.
+    written
+        For columns of a text file that are both text and in conditions, by name: the column of
+        `table` that has them as text.
+    untyped
+        Whether it was a text file, which cannot say that a column holds numbers.
+    """
 
     table: Table
     columns: list[str]
+    written: Mapping[str, str] = field(default_factory=dict)
+    untyped: bool = False
+
+    def as_written(self, name: str) -> Column:
+        """Return a column as text where its source has it so, else with its type."""
+        return self.table[self.written.get(name, name)]
+
+
+def check_alike(columns: Iterable[Any], where: str, wanted: Wanted) -> None:
+    """Refuse columns that are read and differ at most in case from others.
+
+    Raises
+    ------
+    InputError
+        When there are any: an engine would rename one, or read the other.
+    """
+    seen: dict[str, list[str]] = {}
+    for name in columns:
+        if isinstance(name, str):
+            seen.setdefault(name.lower(), []).append(name)
+    for alike in seen.values():
+        if len(alike) > 1 and any(map(wanted.reads, alike)):
+            case = "; SQL does not tell upper from lower case" if len({*alike}) > 1 else ""
+            raise InputError(
+                f"{where} has {len(alike)} columns of one name: "
+                f"{' and '.join(shorten(name) for name in alike[:3])}{case}: rename one, or leave "
+                "it out"
+            )
 
 
 def read_twice(source: Any) -> Any:
@@ -108,7 +168,9 @@ def reading(role: str, name: str) -> Iterator[None]:
 def why(error: BaseException) -> str:
     """Return what is wrong, without the engine's advice on its own options that follows."""
     message = re.split(
-        r"\n\n|^The search space used was|^Possible fixes", str(error).strip(), flags=re.M
+        r"\n\n|^The search space used was|^Possible fixes|^Try setting",
+        str(error).strip(),
+        flags=re.M,
     )
     return "; ".join(message[0].strip().splitlines()) or type(error).__name__
 
@@ -130,3 +192,37 @@ def column_of(source: Source, name: str, role: str, option: str) -> Column:
             f"Name the right one with {option}."
         )
     return source.table[name]
+
+
+def shape_refused(role: str, column: str, shape: str, example: str, kind: str) -> str:
+    """Say that a column which names something holds objects or lists.
+
+    Parameters
+    ----------
+    shape
+        What it holds, such as ``a list``.
+    example
+        How often, and one of them: see `example_of`.
+    kind
+        ``a list`` or ``an object``.
+    """
+    if role == "tags":
+        remedy = "a tag is text, or a list of texts for each image: write one row for each tag"
+        remedy += ", its score in a column" if kind == "an object" else ""
+    elif kind == "a list":
+        remedy = "it has to be one value: take the first, or say what is wrong with an error such "
+        remedy += f'as "not list_contains({column}, label)"'
+    else:
+        remedy = "it has to be one value: give it a column of its own"
+    return f"{role}.{column} is {shape}{example}; {remedy}"
+
+
+def example_of(column: Column) -> str:
+    """Return how many rows a column fills, and one of its values, for a message."""
+    table = column.as_table()
+    table = table.filter(column.notnull())
+    first = table.limit(1).to_pyarrow()
+    if not len(first):
+        return " and null in every row"
+    rows = table.count().to_pyarrow().as_py()
+    return f" in {rows:,} rows, for example {shorten(first[0][0].as_py())}"

@@ -95,10 +95,11 @@ def write(
         When a table cannot be read, or it is unclear which column is which.
     """
     database = Database(db, read_only=True) if Path(db).exists() else Database(None)
+    wanted = Wanted(text=frozenset({"image_id"}))
     try:
         with database.session() as session:
             tables = [
-                open_source(source, role, session, Options(), Wanted(typed=True)).table
+                open_source(source, role, session, wanted).table
                 for role, source in (("predictions", predictions), ("tags", tags))
             ]
             for role, source, table in zip(
@@ -305,6 +306,12 @@ def _text(draft: Draft, predictions: str, tags: str, db: str) -> str:
     ]
     if draft.wide:
         lines += ["wide = true  # one column per tag"]
+        lines += [
+            '# present = "value > 0"  # where an image has the tag; for other values than 0/1'
+        ]
+    else:
+        lines += ['# split_tags = ";"  # a tag such as snow;dog is several']
+    lines += ["# normalise_tags = true  # tags that differ only in case or spaces are one"]
     if draft.has_score:
         lines += ["# min_score = 0.5  # leave out tags with a lower score"]
     for name in draft.business:

@@ -31,7 +31,6 @@ from prime_sql.engine.errors import (
 from prime_sql.engine.files import Files, append_text
 from prime_sql.engine.limits import Limits
 from prime_sql.engine.open_source import open_source
-from prime_sql.engine.options import Options
 from prime_sql.engine.session import OnSql, Session, Statement
 from prime_sql.engine.sources import Wanted
 from prime_sql.job.checks import OUTPUT, made_by, read_sql
@@ -209,8 +208,8 @@ class _Steps:
 
     def _join(self, name: str, join: Join, session: Session) -> None:
         role = f"joins.{name}"
-        options = Options(image_id=join.image_id)
-        opened = open_source(join.source, role, session, options, Wanted(typed=True))
+        wanted = Wanted(text=frozenset({join.image_id}))
+        opened = open_source(join.source, role, session, wanted)
         table, key = opened.table, join.image_id
         if key not in opened.columns:
             hint = did_you_mean(key, opened.columns)

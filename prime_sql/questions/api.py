@@ -51,6 +51,9 @@ def search(
     score: str = Options.score,
     min_score: float | None = Options.min_score,
     wide: bool = Options.wide,
+    present: str | None = Options.present,
+    split_tags: str | None = Options.split_tags,
+    normalise_tags: bool = Options.normalise_tags,
     job: str | None = None,
     append: bool = False,
     remove: Any = None,
@@ -90,8 +93,8 @@ def search(
     split, find, check
         A column of the predictions and two of its values: failure modes are found where it is
         `find` and checked on the unseen images where it is `check`; see `Run.validation`.
-    image_id, label, prediction, tag, score, min_score, wide
-        What the columns are called, and how tags are read.
+    image_id, label, prediction, tag, score, min_score, wide, present, split_tags, normalise_tags
+        What the columns are called, and how tags are read; see `Options`.
     job
         Name of the job that makes the run, kept in ``runs``: runs of one job and the same options
         are compared with each other, wherever their tables came from; see `Run.previous`.
@@ -161,6 +164,9 @@ def search(
         score=score,
         min_score=min_score,
         wide=wide,
+        present=present,
+        split_tags=split_tags,
+        normalise_tags=normalise_tags,
     )
     return Run(
         search_with(

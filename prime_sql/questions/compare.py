@@ -26,6 +26,9 @@ _THRESHOLDS = (
     "method",
     "width",
     "min_score",
+    "present",
+    "split_tags",
+    "normalise_tags",
 )
 
 

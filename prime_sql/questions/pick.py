@@ -54,6 +54,8 @@ def pick(
     score: str | None = None,
     min_score: float | None = None,
     wide: bool | None = None,
+    present: str | None = None,
+    split_tags: str | None = None,
     on_sql: OnSql | None = None,
 ) -> Relation:
     """Pick images of an unlabelled pool that match a failure mode, to label or to collect.
@@ -81,7 +83,7 @@ def pick(
         Which model's embeddings to compare, if there are several.
     min_similarity
         Least similarity of an image whose tags do not match.
-    image_id, tag, score, min_score, wide
+    image_id, tag, score, min_score, wide, present, split_tags
         What the columns of the tags are called, and how tags are read; as in the run where left
         out, but in a DuckDB file as ``prime-sql tag`` calls them.
     on_sql
@@ -111,6 +113,8 @@ def pick(
         "score": score,
         "min_score": min_score,
         "wide": wide,
+        "present": present,
+        "split_tags": split_tags,
     }
     if limit is not None:
         limit = whole_number("limit", limit)
@@ -169,7 +173,7 @@ def _is_database(pool: Any) -> bool:
 
 def _open_tags(pool: Any, options: Options, session: Session) -> None:
     """Make ``tags`` and ``tagged_pool`` of the session from a tags table."""
-    source = open_source(pool, "tags", session, options, tags.wanted_tags(options))
+    source = open_source(pool, "tags", session, tags.wanted_tags(options))
     with reading("tags", describe(pool)):
         tags.load_tags(source, options, session)
         _tagged([source.table.select(image_id=source.table[options.image_id])], session)

@@ -103,6 +103,8 @@ def validate(
     score: str | None = None,
     min_score: float | None = None,
     wide: bool | None = None,
+    present: str | None = None,
+    split_tags: str | None = None,
     on_sql: OnSql | None = None,
 ) -> Validation:
     """Check the failure modes on data that the search did not see (PRIME paper, 4.1).
@@ -120,7 +122,7 @@ def validate(
     tolerance
         A failure mode holds when its drop in accuracy on the unseen images reaches
         `min_drop` of the run less this; otherwise it fails.
-    image_id, label, prediction, tag, score, min_score, wide
+    image_id, label, prediction, tag, score, min_score, wide, present, split_tags
         What the columns are called, and how tags are read; as in the run where left out, like
         what the class is and when a prediction is wrong.
     on_sql
@@ -143,6 +145,8 @@ def validate(
         "score": score,
         "min_score": min_score,
         "wide": wide,
+        "present": present,
+        "split_tags": split_tags,
     }
     return validate_with(
         run,

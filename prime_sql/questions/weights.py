@@ -30,6 +30,8 @@ def weights(
     score: str | None = None,
     min_score: float | None = None,
     wide: bool | None = None,
+    present: str | None = None,
+    split_tags: str | None = None,
     on_sql: OnSql | None = None,
 ) -> Relation:
     """Weigh images by the failure modes that they fall in, for a sampler or a loss.
@@ -49,7 +51,7 @@ def weights(
         draws each class as often as before, and the hard images more often within it.
     where
         SQL condition on `training`.
-    image_id, label, prediction, tag, score, min_score, wide
+    image_id, label, prediction, tag, score, min_score, wide, present, split_tags
         What the columns are called, and how tags are read; as in the run where left out, like
         what the class is.
     on_sql
@@ -76,6 +78,8 @@ def weights(
         "score": score,
         "min_score": min_score,
         "wide": wide,
+        "present": present,
+        "split_tags": split_tags,
     }
     if (training is None) != (tags is None):
         given, missing = ("training", "tags") if tags is None else ("tags", "training")
@@ -117,7 +121,7 @@ def weights(
         with reading("tags", loaded.sources["tags"]):
             step("discovery/unseen/unseen_vocabulary")
             step("discovery/unseen/unseen_image_tags", "image_tags")
-        check_tags(session, loaded)
+        check_tags(session, loaded, options.replace(max_absent=0), vocabulary=False)
         warn_of_unknown_tags(session, loaded)
         step("discovery/unseen/unseen_tagged")
         session.drop("image_tags")

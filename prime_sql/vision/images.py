@@ -18,7 +18,6 @@ from prime_sql.engine import queries
 from prime_sql.engine.database import Destination
 from prime_sql.engine.errors import InputError, did_you_mean, shorten
 from prime_sql.engine.open_source import open_source
-from prime_sql.engine.options import Options
 from prime_sql.engine.session import OnSql, Session
 from prime_sql.engine.sources import CSV, DATABASE, JSON, PARQUET, Wanted, describe
 from prime_sql.vision.functions import ImageFunction
@@ -269,7 +268,7 @@ def _in_table(
     image_id, uri, bytes_, label, split = names
     known = {image_id, label, split, *((uri,) if uri else URI_COLUMNS)}
     known |= {bytes_} if bytes_ else {*BYTES_COLUMNS}
-    opened = open_source(source, "images", session, Options(), Wanted(frozenset(known)))
+    opened = open_source(source, "images", session, Wanted(frozenset(known)))
     table, there = opened.table, opened.columns
     usual = {"--label": "label", "--split": "split"}
     asked = {"--uri": uri, "--bytes": bytes_, "--label": label, "--split": split}

@@ -12,7 +12,6 @@ from ibis.expr.types import Table
 from prime_sql.engine.database import Destination
 from prime_sql.engine.errors import InputError, did_you_mean, first_line
 from prime_sql.engine.open_source import open_source
-from prime_sql.engine.options import Options
 from prime_sql.engine.session import OnSql, Session
 from prime_sql.engine.sources import Wanted, describe
 from prime_sql.vision.captions import PARTS, CaptionTagger
@@ -125,8 +124,10 @@ def _rows(source: Any, role: str, names: dict[str, str], session: Session) -> Ta
 
     An image with an empty list, or null, has one row without a text.
     """
-    wanted = Wanted(frozenset(names.values()))
-    opened = open_source(source, role, session, _as_options(names), wanted)
+    wanted = Wanted(
+        frozenset(names.values()), numbers=frozenset({names["score"]} if "score" in names else ())
+    )
+    opened = open_source(source, role, session, wanted)
     where = f"{role} ({describe(source)})"
     table, selected = opened.table, {}
     for ours, theirs in names.items():
@@ -167,8 +168,3 @@ def _rows(source: Any, role: str, names: dict[str, str], session: Session) -> Ta
                 "leave them out"
             )
     return rows
-
-
-def _as_options(names: dict[str, str]) -> Options:
-    """Return options of a search, which tell text columns of a file: '007' must not become 7."""
-    return Options(image_id=names["image_id"], tag=names.get("tag", "tag"))

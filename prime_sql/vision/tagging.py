@@ -7,7 +7,6 @@ from typing import Any
 from prime_sql.engine import queries
 from prime_sql.engine.errors import InputError, OptionError, shorten
 from prime_sql.engine.open_source import open_source
-from prime_sql.engine.options import Options
 from prime_sql.engine.session import Session
 from prime_sql.engine.sources import Wanted, describe
 from prime_sql.vision.settings import forget, settle
@@ -64,7 +63,7 @@ def load_synonyms(source: Any, session: Session) -> None:
         session.create("synonyms", none)
         return
     names = ("synonym", "tag")
-    opened = open_source(source, "synonyms", session, Options(), Wanted(frozenset(names)))
+    opened = open_source(source, "synonyms", session, Wanted(frozenset(names)))
     for name in names:
         if name not in opened.columns:
             raise InputError(

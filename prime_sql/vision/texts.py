@@ -11,7 +11,6 @@ import pyarrow as pa
 
 from prime_sql.engine.errors import InputError, OptionError, did_you_mean
 from prime_sql.engine.open_source import open_source
-from prime_sql.engine.options import Options
 from prime_sql.engine.session import Session
 from prime_sql.engine.sources import Wanted, describe
 
@@ -45,7 +44,7 @@ def load_texts(source: Any, column: str | None, name: str, session: Session) -> 
     elif isinstance(source, (str, os.PathLike)) and str(source).lower().endswith(TEXT_FILES):
         lines = _lines(Path(source), name)
     else:
-        opened = open_source(source, name, session, Options(), _wanted(column))
+        opened = open_source(source, name, session, _wanted(column))
         found = next((c for c in ([column] if column else COLUMNS) if c in opened.columns), None)
         if found is None:
             missing = column or COLUMNS[0]

@@ -102,6 +102,9 @@ OTHER = {  # another value for every option
     "score": "weight",
     "min_score": 0.5,
     "wide": True,
+    "present": "value > 0",
+    "split_tags": ";",
+    "normalise_tags": True,
 }
 
 TOGETHER = ("split", "find", "check")  # all or none
@@ -116,7 +119,8 @@ def test_every_flag_reaches_the_search(monkeypatch, name):
         raise ps.QueryError("recorded")
 
     monkeypatch.setattr(ps, "search", record)
-    values = {key: OTHER[key] for key in (TOGETHER if name in TOGETHER else (name,))}
+    together = {"present": ("wide", "present"), **dict.fromkeys(TOGETHER, TOGETHER)}
+    values = {key: OTHER[key] for key in together.get(name, (name,))}
     flags = []
     for key, value in values.items():
         text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)

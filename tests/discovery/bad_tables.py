@@ -149,13 +149,13 @@ TABLES: dict[str, tuple[dict[str, Any], list[str]]] = {
     ),
     "wide with -1 and 1": (
         {"tags": frame(wide(yes=1, no=-1)), "wide": True},
-        ["tags.black holds values other than 0 and 1 in 37 rows, for example -1 for image",
-         "'img-008'"],
+        ["tags.black holds values other than 0 and 1, or true and false, in 37 rows, for example",
+         "'-1' for image 'img-008'", "--present"],
     ),
     "wide with scores": (
         {"tags": frame(wide(yes=0.7, no=0.0)), "wide": True},
-        ["tags.black holds values other than 0 and 1 in 8 rows, for example 0.7 for image",
-         "'img-000'", "value > 0"],
+        ["tags.black holds values other than 0 and 1, or true and false, in 8 rows, for example",
+         "'0.7' for image 'img-000'", "value > 0"],
     ),
     "wide without tags": (
         {"tags": WIDE[["image_id"]], "wide": True},
@@ -175,7 +175,7 @@ TABLES: dict[str, tuple[dict[str, Any], list[str]]] = {
     ),
     "two columns of one name": (
         {"predictions": pd.concat([pd.DataFrame(PREDICTIONS)] * 2, axis=1)},
-        ["cannot read predictions (pandas DataFrame)", "Duplicate column names", "label"],
+        ["predictions has 2 columns of one name: 'image_id' and 'image_id': rename one"],
     ),
     "a lazy frame that fails": (
         {"predictions": P.lazy().with_columns(pl.col("label").cast(int))},

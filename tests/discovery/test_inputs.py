@@ -140,6 +140,7 @@ def test_values_with_the_separator_stay_apart() -> None:
 # Hostile values -----------------------------------------------------------------------------------
 
 
+@pytest.mark.filterwarnings("ignore:4 tags are alike but for:prime_sql.InputWarning")
 @pytest.mark.parametrize("ending", [None, "parquet", "csv", "jsonl"])
 def test_hostile_values(ending: str | None, tmp_path: Path) -> None:
     names = [name for name in NAMES if "\x00" not in name] if ending == "csv" else NAMES
@@ -249,7 +250,7 @@ NOTES: dict[str, tuple[dict[str, Any], str]] = {
         "There are no errors: all 45 predictions are right. There is only one class.",
     ),
     "all wrong": (
-        {"predictions": labelled("ape", "Ape"), "group_by": "region"},
+        {"predictions": labelled("ape", "dog"), "group_by": "region"},
         "All 45 predictions are wrong; check that label and prediction are written alike.",
     ),
     "all wrong by condition": (
@@ -280,6 +281,7 @@ NOTES: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.filterwarnings("ignore:45 of 45 images have no tag:prime_sql.InputWarning")
+@pytest.mark.filterwarnings("ignore:.* have no value in common:prime_sql.InputWarning")
 @pytest.mark.parametrize("case", NOTES)
 def test_empty_result_says_why(case: str) -> None:
     options, note = NOTES[case]

@@ -69,3 +69,56 @@ def test_min_score_drops_weak_tags_and_those_without_a_score(missing: float | No
     with pytest.warns(ps.InputWarning, match="images have no tag"):
         run = search(tags=frame(tags), min_score=0.6)
     assert found(run) == expected(tags=strong) != expected()
+
+
+CODES: list[tuple[Any, Any, str]] = [
+    (1, -1, "value = 1"),
+    (1, -1, "value > 0"),
+    ("Y", "N", "value = 'Y'"),
+    (80, 3, "value >= 50"),
+    (0.8, 0.3, "value between 0.5 and 1"),
+    ("80%", "3%", "cast(rtrim(value, '%') as double) >= 50"),
+    ("yes", "unsure", "value = 'yes'"),
+]
+
+
+@pytest.mark.parametrize("form", ["frame", "csv", "parquet"])
+@pytest.mark.parametrize(("yes", "no", "present"), CODES)
+def test_wide_tags_in_a_code(yes: Any, no: Any, present: str, form: str, tmp_path: Path) -> None:
+    rows = wide(yes=yes, no=no)
+    tags = frame(rows) if form == "frame" else write(rows, tmp_path / f"t.{form}")
+    run = search(tags=tags, wide=True, present=present)
+    assert found(run) == expected()
+    with pytest.raises(ps.InputError, match=r"^tags\.\w+ (is|holds)"):
+        search(tags=tags, wide=True)
+
+
+def test_conditions_on_wide_tags_that_cannot_be_computed() -> None:
+    tags = frame(wide(yes="Y", no="N"))
+    for present, message in {
+        "value >": "present is not an SQL condition",
+        "snow > 0": "a column of a wide table is called value there, not 'snow'",
+        "value + 1": "present",
+        "cast(value as double) > 0": "present cannot be computed on every value, which is text",
+    }.items():
+        with pytest.raises(ps.OptionError, match=message):
+            search(tags=tags, wide=True, present=present)
+
+
+@pytest.mark.parametrize("name", ["tag", "value", "image_id", "name of the column", "t g"])
+def test_wide_columns_with_names_of_ours(name: str) -> None:
+    tags = [{**row, "tag": row["tag"].replace("snow", name)} for row in TAGS]
+    file = "file" if name == "image_id" else "image_id"
+    rows = frame(wide()).rename({"image_id": file, "snow": name})
+    predictions = frame(PREDICTIONS).rename({"image_id": file})
+    assert found(search(predictions, rows, wide=True, image_id=file)) == expected(tags=tags)
+
+
+def test_wide_columns_that_differ_only_in_case(tmp_path: Path) -> None:
+    rows = [{**row, "Snow": False} for row in wide()]
+    for source in (
+        frame(rows),
+        *(write(rows, tmp_path / f"t.{end}") for end in ("csv", "jsonl", "parquet")),
+    ):
+        with pytest.raises(ps.InputError, match="2 columns of one name: 'snow' and 'Snow'"):
+            search(tags=source, wide=True)

@@ -25,7 +25,10 @@ FILES: dict[str, tuple[Callable[[bytes, bytes], bytes], list[str]]] = {
     "text.parquet": (lambda csv, parquet: csv, ["cannot read ROLE", "magic bytes"]),
     "cut.parquet": (lambda csv, parquet: parquet[:-99], ["cannot read ROLE", "magic bytes"]),
     "damaged.parquet": (lambda csv, parquet: damaged(parquet), ["cannot read ROLE", "damaged.par"]),
-    "parquet.csv": (lambda csv, parquet: parquet, ["cannot read ROLE", "detect the CSV"]),
+    "parquet.csv": (
+        lambda csv, parquet: parquet,
+        ["cannot read ROLE", "as CSV: it is not text"],
+    ),
     "not.csv.gz": (lambda csv, parquet: csv, ["cannot read ROLE", "GZIP"]),
     "cut.jsonl": (lambda csv, parquet: b'{"image_id": 1}\n{"im', ["cannot read ROLE", "Malformed"]),
     "latin-1.csv": (

@@ -16,6 +16,7 @@ import ibis
 import polars as pl
 import pytest
 
+from prime_sql.engine.options import Options
 from tests import tables as data
 from tests.cli.command import succeed
 
@@ -68,6 +69,9 @@ def contents(path):
             frame = connection.sql(f'from prime."{name}"').pl()
             times = [column for column, kind in frame.schema.items() if kind.is_temporal()]
             rows = frame.drop(times).drop("seconds", "version", strict=False).to_dicts()
+            for row in rows:
+                if "options" in row:  # a release knows fewer of them
+                    row["options"] = Options.from_json(row["options"]).to_json()
             found[name] = sorted(json.dumps(rounded(row)) for row in rows)
         return found
 

@@ -49,6 +49,11 @@ OPTIONS: list[tuple[dict[str, Any], str]] = [
     ({"score": ""}, "score must be non-empty text, got ''"),
     ({"min_score": "0.5"}, "min_score must be a finite number, got '0.5'"),
     ({"wide": 1}, "wide must be True or False, got 1"),
+    ({"present": "value > 0"}, "present is about the columns of a wide tags table: add wide"),
+    ({"present": " ", "wide": True}, "present must be non-empty text, got ' '"),
+    ({"split_tags": ""}, "split_tags must be the text between two tags, got ''"),
+    ({"split_tags": ";", "wide": True}, "split_tags is for a column of tags"),
+    ({"normalise_tags": 1}, "normalise_tags must be True or False, got 1"),
     ({"wide": True, "min_score": 0.5}, "min_score needs a long tags table"),
 ]
 

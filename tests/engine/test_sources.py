@@ -130,7 +130,9 @@ def test_csv_as_other_programs_write_it(change: Callable[[str], str], tmp_path: 
 
 def test_tabs_divide_a_tsv_whatever_else_could(tmp_path: Path) -> None:
     tags = with_column(TAGS, "tag", (f"a, {tag}" for tag in column(TAGS, "tag")))
-    assert found(search(tags=write(tags, tmp_path / "t.tsv"))) == expected(tags=tags)
+    with pytest.warns(ps.InputWarning, match="several with ',' between them"):
+        run = search(tags=write(tags, tmp_path / "t.tsv"))
+    assert found(run) == expected(tags=tags)
 
 
 # Databases ----------------------------------------------------------------------------------------
@@ -282,7 +284,10 @@ def test_types_of_labels(labels: tuple[Any, ...]) -> None:
 
 @pytest.mark.parametrize("form", ["polars", "pandas", "arrow table"])
 def test_columns_that_the_search_does_not_need_cannot_hurt(form: str) -> None:
-    rows = [{**row, "nothing": None, "LABEL": 1, "lists": [{"a": 1}], "": 2} for row in PREDICTIONS]
+    rows = [
+        {**row, "nothing": None, "note": 1, "NOTE": 1, "lists": [{"a": 1}], "": 2}
+        for row in PREDICTIONS
+    ]
     predictions = FRAMES[form](rows)
     if form == "pandas":
         predictions[0] = 1

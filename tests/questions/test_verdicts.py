@@ -15,6 +15,9 @@ from tests import tables as data
 from tests.examples import examples
 from tests.questions.unseen import OPTIONS, SEEN, VALIDATED, modes, tables
 
+# Tables of one class, on which the model is always wrong.
+pytestmark = pytest.mark.filterwarnings("ignore:.* have no value in common:prime_sql.InputWarning")
+
 
 @pytest.fixture(scope="module")
 def shared():

@@ -56,6 +56,29 @@ select
     min(case when o.place = 1 then o.copies end) as copies
 from ordered as o
 
+-- class_names
+with each_value as (
+    select label as value, 1 as labels, 0 as predictions, 0 as classes, 1 - error as right_ones
+    from predictions
+    union all
+    select prediction as value, 0 as labels, 1 as predictions, 0 as classes, 0 as right_ones
+    from predictions
+    union all
+    select class_name as value, 0 as labels, 0 as predictions, 1 as classes, 0 as right_ones
+    from predictions
+)
+
+select
+    value,
+    sum(labels) as label_rows,
+    sum(predictions) as prediction_rows,
+    sum(classes) as class_rows,
+    sum(right_ones) as right_rows
+from each_value
+where value is not null
+group by value
+order by value
+
 -- tags
 create or replace temp view tags as
 SELECT "t0"."image_id", CASE WHEN ("t0"."tag" < '!') AND (TRIM("t0"."tag", ' 	
@@ -123,6 +146,9 @@ from tags as t
 inner join images as i on i.image_id = t.image_id
 inner join vocabulary as v on v.tag = t.tag
 group by i.image_key, v.tag_id
+
+-- check_tags
+select tag from vocabulary
 
 -- check_tags
 with rows_read as (
