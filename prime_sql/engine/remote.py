@@ -16,7 +16,6 @@ from decimal import Decimal
 from typing import Any
 
 import ibis
-import ibis.backends.sql.dialects  # sqlglot knows DataFusion's dialect from here
 import pyarrow as pa
 import sqlglot
 import sqlglot.expressions as sge
@@ -26,6 +25,7 @@ from ibis.expr.types import BooleanColumn, StringColumn, Table
 from prime_sql.engine import queries
 from prime_sql.engine.dialects import KEEP, comment, renamed, translated, view
 from prime_sql.engine.errors import InputError, WarehouseError, did_you_mean, first_line
+from prime_sql.engine.quoting import parse_table, teach_sqlglot
 from prime_sql.engine.session import OnSql, Session, Statement, filled
 
 # The engines that a search can run in: what Ibis calls them, and their dialects.
@@ -35,6 +35,8 @@ ENGINES = {
     "clickhouse": "clickhouse",
     "datafusion": "datafusion",
 }
+
+teach_sqlglot()
 
 
 class RemoteSession(Session):
@@ -170,7 +172,7 @@ class RemoteSession(Session):
             When there is no table of this name.
         """
         try:
-            parsed = sqlglot.parse_one(name, into=sge.Table, read=self.conditions)
+            parsed = parse_table(name, self.conditions)
             parts = [part.name for part in parsed.parts]
         except (sqlglot.errors.SqlglotError, AttributeError):
             parts = [name]
