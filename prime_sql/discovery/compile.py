@@ -353,7 +353,8 @@ def _check_braces(options: Options, tables: list[str]) -> None:
 
 def _bare(name: str) -> str:
     """Remove the quotes that a user may write around a column to have it quoted."""
-    return name[1:-1] if len(name) > 1 and name[0] == name[-1] == '"' else name
+    inner = re.fullmatch(r'"((?:[^"]|"")+)"', name)
+    return inner[1].replace('""', '"') if inner else name
 
 
 def _indented(sql: str) -> str:

@@ -99,8 +99,10 @@ def parse(text: str, dialect: str) -> list[sge.Expression | None]:
     sqlglot.errors.SqlglotError
         When sqlglot cannot read it.
     """
-    parsed = sqlglot.parse(text, read=dialect)
-    _name_as_meant(parsed, text, dialect)
+    marked, names = _marked(text, dialect)
+    parsed = sqlglot.parse(marked, read=dialect)
+    for tree in filter(None, parsed):
+        _name(tree, names)
     return parsed
 
 
@@ -112,22 +114,34 @@ def parse_table(text: str, dialect: str) -> sge.Expression:
     sqlglot.errors.SqlglotError
         When sqlglot cannot read it.
     """
-    parsed: sge.Expression = sqlglot.parse_one(text, into=sge.Table, read=dialect)
-    _name_as_meant([parsed], text, dialect)
-    return parsed
+    marked, names = _marked(text, dialect)
+    return _name(sqlglot.parse_one(marked, into=sge.Table, read=dialect), names)
 
 
-def _name_as_meant(parsed: list[sge.Expression | None], text: str, dialect: str) -> None:
-    # Which escapes sqlglot undoes in a name depends on its version, and less on the dialect.
-    meant = {
-        token.text: _name_of(text[token.start : token.end + 1], dialect)
-        for token in sqlglot.tokenize(text, read=dialect)
-        if token.token_type == TokenType.IDENTIFIER
-    }
-    for tree in filter(None, parsed):
-        for name in tree.find_all(sge.Identifier):
-            if name.args.get("quoted"):
-                name.set("this", meant.get(name.name, name.name))
+def _marked(text: str, dialect: str) -> tuple[str, dict[str, str]]:
+    """Put plain names in the places of quoted ones; return also what they stand for.
+
+    Which escapes sqlglot undoes in a name depends on its version, and less on the dialect.
+    """
+    if dialect == "bigquery" and re.search(r"(?<!\\)(\\\\)*\\`", text):
+        raise sqlglot.errors.ParseError("sqlglot would end a name at its escaped backtick")
+    names: dict[str, str] = {}
+    for token in reversed(sqlglot.tokenize(text, read=dialect)):
+        quoted = text[token.start : token.end + 1]
+        # BigQuery's quotes may hold the whole path of a table, whose parts need none.
+        path = dialect == "bigquery" and "." in quoted
+        if token.token_type == TokenType.IDENTIFIER and not path:
+            mark = f"prime_sql_name_{len(names) + 1}"
+            names[mark] = _name_of(quoted, dialect)
+            text = text[: token.start] + quoted[0] + mark + quoted[-1] + text[token.end + 1 :]
+    return text, names
+
+
+def _name(tree: sge.Expression, names: dict[str, str]) -> sge.Expression:
+    for name in tree.find_all(sge.Identifier):
+        if name.args.get("quoted"):
+            name.set("this", names.get(name.name, name.name))
+    return tree
 
 
 def _name_of(quoted: str, dialect: str) -> str:

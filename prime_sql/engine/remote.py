@@ -259,7 +259,7 @@ class RemoteSession(Session):
         """Translate a statement: its dialect, the names of the session's relations, its views."""
         native = translated(sql, self.conditions)
         native = renamed(native, self._names(*self._tables, *self._views), self.conditions)
-        return self._with_views(filled(native, verbatim))
+        return self._with_views(filled(native, verbatim, self.conditions))
 
     def _literal(self, value: Any) -> str:
         if isinstance(value, datetime):

@@ -16,8 +16,10 @@ from typing import Any, Self, cast
 import duckdb
 import ibis
 import pyarrow as pa
+import sqlglot
 from ibis.backends.duckdb import Backend
 from ibis.expr.types import BooleanColumn, StringColumn, Table
+from sqlglot.tokens import TokenType
 
 from prime_sql.engine import duckdb_versions, limits, queries
 from prime_sql.engine.connection import file_of, in_turn, writer
@@ -373,10 +375,14 @@ def scope(schema: str, runs: Mapping[str, int]) -> str:
     )
 
 
-def filled(sql: str, verbatim: dict[str, str] | None) -> str:
+def filled(sql: str, verbatim: dict[str, str] | None, dialect: str = "duckdb") -> str:
     """Replace words by the conditions, in the engine's own dialect, that they stand for."""
-    for word, condition in (verbatim or {}).items():
-        sql = sql.replace(word, f"({condition})")
+    if not verbatim:
+        return sql
+    # Token by token: a user's column, or a condition, may hold such a word as well.
+    for token in reversed(sqlglot.tokenize(sql, read=dialect)):
+        if token.token_type == TokenType.VAR and token.text in verbatim:
+            sql = f"{sql[: token.start]}({verbatim[token.text]}){sql[token.end + 1 :]}"
     return sql
 
 
