@@ -23,7 +23,8 @@ from sqlglot.tokens import TokenType
 
 from prime_sql.engine import duckdb_versions, limits, queries
 from prime_sql.engine.connection import file_of, in_turn, writer
-from prime_sql.engine.errors import WarehouseError, first_line
+from prime_sql.engine.errors import WarehouseError, extension_of, first_line
+from prime_sql.engine.extensions import load_only, loading
 
 # The default of `plans`: the session's own overrides of `queries/`.
 _OWN_PLANS = "own"
@@ -78,7 +79,7 @@ class Session:
 
     def __init__(self, backend: Backend, on_sql: OnSql | None = None) -> None:
         with in_turn(backend):
-            self.backend = ibis.duckdb.from_connection(backend.con.cursor())
+            self.backend = load_only(ibis.duckdb.from_connection(backend.con.cursor()))
             # A cursor starts out in the database file, even if the user's connection has moved on.
             place = (backend.current_catalog, backend.current_database)
         self.backend.raw_sql(f"use {'.'.join(map(queries.identifier, place))}")
@@ -166,7 +167,7 @@ class Session:
         """Run a statement, which may be parsed already; `sql` is its text."""
         start = time.perf_counter()
         try:
-            cursor = self.backend.raw_sql(statement)
+            cursor = loading(self.backend, lambda: self.backend.raw_sql(statement))
             rows = cast("list[tuple[Any, ...]]", cursor.fetchall())
         except duckdb.Error as error:
             raise _refused(step, sql, error) from error
@@ -300,7 +301,7 @@ class Session:
             When the engine refuses it; the message carries the step and the SQL.
         """
         try:
-            return self.backend.sql(query).to_pyarrow()
+            return loading(self.backend, lambda: self.backend.sql(query).to_pyarrow())
         except duckdb.Error as error:
             raise _refused(step, query, error) from error
 
@@ -314,7 +315,7 @@ class Session:
         """
         query = filled(query, verbatim)
         try:
-            return self.backend.sql(query)
+            return loading(self.backend, lambda: self.backend.sql(query))
         except (duckdb.Error, ibis.common.exceptions.IbisError) as error:
             raise WarehouseError(f"{first_line(error)}\n\n{query}") from error
 
@@ -387,6 +388,7 @@ def filled(sql: str, verbatim: dict[str, str] | None, dialect: str = "duckdb") -
 
 
 def _refused(step: str, sql: str, error: duckdb.Error) -> WarehouseError:
+    why = first_line(error) if extension_of(error) else error
     return limits.explain(error, step) or WarehouseError(
-        f"step {step} failed: {error}\n\nSQL of the step:\n{sql}"
+        f"step {step} failed: {why}\n\nSQL of the step:\n{sql}"
     )
