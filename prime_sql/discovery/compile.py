@@ -101,7 +101,7 @@ def compile(
     sources = [given.mark(table.sql) for table in tables]
     steps = [
         (part, translated(sql, dialect))
-        for name, whole in _steps(chosen, *sources, given)
+        for name, whole in _steps(chosen, given, *sources)
         for part, sql in ([(name, whole)] if script else flat(name, whole, dialect))
     ]
     # Some engines would take a table of the user's for the step of that name, or the other way
@@ -202,7 +202,7 @@ def _header(options: Options, predictions: str, tags: str, dialect: str, *, scri
 
 
 def _steps(
-    options: Options, predictions: str, tags: str, given: _Given
+    options: Options, given: _Given, predictions: str, tags: str
 ) -> Iterator[tuple[str, str]]:
     """Yield the name and the SQL of every step, in DuckDB's dialect."""
 

@@ -66,4 +66,4 @@ def loading(backend: Backend, work: Callable[[], Result]) -> Result:
 
 def _setting(backend: Backend, name: str) -> bool:
     row = backend.con.execute(f"select current_setting('{name}')").fetchone()
-    return row == (True,)
+    return bool(row == (True,))

@@ -100,7 +100,7 @@ def parse(text: str, dialect: str) -> list[sge.Expression | None]:
         When sqlglot cannot read it.
     """
     marked, names = _marked(text, dialect)
-    parsed = sqlglot.parse(marked, read=dialect)
+    parsed: list[sge.Expression | None] = sqlglot.parse(marked, read=dialect)
     for tree in filter(None, parsed):
         _name(tree, names)
     return parsed
