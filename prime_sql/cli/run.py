@@ -40,7 +40,11 @@ def run(
         Path, typer.Argument(metavar="FILE", help="The job, a TOML file; see prime-sql init.")
     ],
     check: Annotated[
-        bool, typer.Option("--check", help="Check the file, and do nothing else.")
+        bool,
+        typer.Option(
+            "--check",
+            help="Check the file, its tables and all SQL in it, and do nothing else.",
+        ),
     ] = False,
     wait: Annotated[
         float | None,
@@ -56,7 +60,8 @@ def run(
 ) -> None:
     """Run a job: search, validate, write reports and tables, and exit with 1 if a gate trips.
 
-    The whole file is checked before anything runs, and its outputs are published together at the
+    The whole file is checked before anything runs (--check also reads its tables and binds all SQL
+    against empty tables of the run), and its outputs are published together at the
     end. Paths in it are relative to its folder; ${NAME} is an environment variable, whose value is
     neither printed nor stored.
     """
@@ -64,6 +69,7 @@ def run(
 
     job = jobs.read(file, wait=wait)
     if check:
+        jobs.bind(job)
         if not quiet:
             outputs = len(job.says.outputs)
             say(f"{file} can run: job {job.name}, {outputs} output{'' if outputs == 1 else 's'}.")

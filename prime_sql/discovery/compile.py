@@ -9,14 +9,14 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import sqlglot
 import sqlglot.expressions as sge
 
 from prime_sql.discovery.conditions import has_subquery, parse_condition
-from prime_sql.engine import queries
+from prime_sql.engine import queries, quoting
 from prime_sql.engine.defaults import DIALECTS
 from prime_sql.engine.dialects import ADVICE, CLEAR, KEEP, SETTINGS, flat, renamed, translated
 from prime_sql.engine.errors import OptionError, did_you_mean, shorten
@@ -85,21 +85,26 @@ def compile(
             f"Known: {', '.join(DIALECTS)}."
         )
     chosen = Options.of(**options)
+    for name in _CONDITIONS:
+        if "\0" in (getattr(chosen, name) or ""):
+            raise OptionError(f"{name} holds a null character, which SQL cannot write")
     for name, why in _NOT_HERE.items():
         if getattr(chosen, name) not in (None, False):
             raise OptionError(f"compile does not take {name}: {why}")
     if chosen.method != "exhaustive":
         raise OptionError("compile writes the exhaustive search; leave method out")
 
-    tables = {"predictions": _table(predictions, dialect), "tags": _table(tags, dialect)}
-    taken = {table.name.lower() for table in tables.values()}
-    sources = {
-        role: f"verbatim_{role}" if table.is_verbatim else table.sql
-        for role, table in tables.items()
-    }
+    given = _Given(dialect)
+    tables = [
+        _table(role, text, dialect) for role, text in (("predictions", predictions), ("tags", tags))
+    ]
+    taken = {table.name.lower() for table in tables}
+    if any(table.is_rendered for table in tables):
+        _check_braces(chosen, [table.sql for table in tables if not table.is_rendered])
+    sources = [given.mark(table.sql) for table in tables]
     steps = [
         (part, translated(sql, dialect))
-        for name, whole in _steps(chosen, sources, dialect)
+        for name, whole in _steps(chosen, given, *sources)
         for part, sql in ([(name, whole)] if script else flat(name, whole, dialect))
     ]
     # Some engines would take a table of the user's for the step of that name, or the other way
@@ -129,13 +134,47 @@ def compile(
     else:
         ctes = ",\n\n".join(f"{name} as (\n{_indented(sql)}\n)" for name, sql in parts)
         statement = f"with {ctes}\n\n{final}\n"
-    for name in _CONDITIONS:
-        # As the user wrote it, in the dialect of the engine; its last line may be a comment.
-        statement = statement.replace(f"verbatim_{name}", f"(\n{getattr(chosen, name)}\n)")
-    for role, table in tables.items():
-        if table.is_verbatim:
-            statement = statement.replace(sources[role], table.sql)
-    return f"{_header(chosen, predictions, tags, dialect, script=script)}\n{statement}"
+    header = _header(chosen, predictions, tags, dialect, script=script)
+    return f"{header}\n{given.insert(statement)}"
+
+
+@dataclass
+class _Given:
+    """What the user gave, as SQL of the engine, by the marks that take its place in the steps.
+
+    Whatever is done to a step, such as translating and indenting it, leaves such texts as they are.
+    """
+
+    dialect: str
+    texts: dict[str, str] = field(default_factory=dict)
+
+    def mark(self, sql: str) -> str:
+        """Return the mark of a name or of a condition."""
+        mark = f"given_{len(self.texts) + 1}"
+        self.texts[mark] = sql
+        return mark
+
+    def text(self, value: str) -> str:
+        """Return a text whose literal is the mark of the engine's literal of `value`."""
+        mark = f"given_{len(self.texts) + 1}"
+        self.texts[f"'{mark}'"] = quoting.literal(value, self.dialect)
+        return mark
+
+    def column(self, name: str, option: str) -> str:
+        """Return the mark of a column, which is quoted if it is not a plain name.
+
+        Engines differ in how they fold those.
+        """
+        quoted = name != _bare(name)
+        name = _bare(name)
+        quoting.check_name(name, self.dialect, option)
+        plain = _PLAIN.fullmatch(name) and not quoted
+        return self.mark(name if plain else quoting.identifier(name, self.dialect))
+
+    def insert(self, statement: str) -> str:
+        """Put the texts in the places of their marks."""
+        # All at once: a text of the user's may look like a mark.
+        return re.sub(r"'given_\d+'|\bgiven_\d+\b", lambda mark: self.texts[mark[0]], statement)
 
 
 def _header(options: Options, predictions: str, tags: str, dialect: str, *, script: bool) -> str:
@@ -165,7 +204,9 @@ def _header(options: Options, predictions: str, tags: str, dialect: str, *, scri
 # The steps ----------------------------------------------------------------------------------------
 
 
-def _steps(options: Options, tables: dict[str, str], dialect: str) -> Iterator[tuple[str, str]]:
+def _steps(
+    options: Options, given: _Given, predictions: str, tags: str
+) -> Iterator[tuple[str, str]]:
     """Yield the name and the SQL of every step, in DuckDB's dialect."""
 
     def step(query: str, name: str = "", /, **values: Any) -> tuple[str, str]:
@@ -173,7 +214,7 @@ def _steps(options: Options, tables: dict[str, str], dialect: str) -> Iterator[t
         return name or found.name, found.render(**values)
 
     conditions = {
-        name: parse_condition(name, getattr(options, name), dialect) for name in _CONDITIONS
+        name: parse_condition(name, getattr(options, name), given.dialect) for name in _CONDITIONS
     }
     if has_subquery(conditions):
         raise OptionError(
@@ -189,41 +230,44 @@ def _steps(options: Options, tables: dict[str, str], dialect: str) -> Iterator[t
     needed = {"image_id"} if options.error is not None else set(standard)
     needed |= {name for name in grouped if name in standard}
     mentioned = {
-        part.name.lower(): part.sql("duckdb")
+        part.name.lower(): quoting.written(part, given.dialect)
         for condition in conditions.values()
         if condition is not None
         for column in condition.find_all(sge.Column)
         for part in column.parts[:1]
     }
     needed |= {name for name in standard if name in mentioned}
-    columns = [(name, _column(standard[name])) for name in standard if name in needed]
+    columns = [(name, given.column(standard[name], name)) for name in standard if name in needed]
     classes = []
     for number, name in enumerate(grouped, start=1):
         if name not in standard:
-            columns.append((f"class_{number}", _column(name)))
+            columns.append((f"class_{number}", given.column(name, "group_by")))
             name = f"class_{number}"
         classes.append(name)
     known = {name for name, _ in columns}
-    columns += [(quoted, quoted) for name, quoted in mentioned.items() if name not in known]
-    yield step("discovery/compile/source_predictions", table=tables["predictions"], columns=columns)
+    more = [given.mark(sql) for name, sql in mentioned.items() if name not in known]
+    columns += [(mark, mark) for mark in more]
+    yield step("discovery/compile/source_predictions", table=predictions, columns=columns)
     yield step(
         "discovery/compile/source_tags",
         "tags",
-        table=tables["tags"],
-        image_id=_column(options.image_id),
-        tag=_column(options.tag),
-        score=_column(options.score),
+        table=tags,
+        image_id=given.column(options.image_id, "image_id"),
+        tag=given.column(options.tag, "tag"),
+        score=given.column(options.score, "score"),
         min_score=options.min_score,
     )
+    # As the user wrote them, in the dialect of the engine; the last line may be a comment.
+    marks = {
+        name: None if condition is None else given.mark(f"(\n{getattr(options, name)}\n)")
+        for name, condition in conditions.items()
+    }
     yield step(
         "discovery/predictions",
         group_by=classes,
         label="label" if "label" in needed else None,
         prediction="prediction" if "prediction" in needed else None,
-        **{
-            name: None if condition is None else f"verbatim_{name}"
-            for name, condition in conditions.items()
-        },
+        **marks,
     )
     yield step("discovery/classes", min_images=options.min_images, min_drop=options.min_drop)
     absent = {"max_absent": options.max_absent, "last_tag": _LAST_TAG}
@@ -248,37 +292,40 @@ def _steps(options: Options, tables: dict[str, str], dialect: str) -> Iterator[t
         min_images=options.min_images,
         min_drop=options.min_drop,
         necessity=[options.necessity_of(size) for size in range(1, LARGEST_MAX_TAGS + 1)],
-        grouping=grouping(unquoted),
+        grouping=given.text(grouping(unquoted)),
         largest=LARGEST_MAX_TAGS,
     )
 
 
 # Names of the user's ------------------------------------------------------------------------------
 
+_COLUMNS = ("image_id", "label", "prediction", "tag", "score")
 _FILES = (".parquet", ".csv", ".csv.gz", ".tsv", ".json", ".jsonl", ".ndjson")
 _PLAIN = re.compile(r"[a-z_][a-z0-9_]*|[A-Z_][A-Z0-9_]*")
 
 
 @dataclass(frozen=True)
 class _Table:
-    """A table of the user's: as SQL, its bare name, and whether the text is kept as it is."""
+    """A table of the user's: as SQL of the engine, its bare name, and whether dbt renders it."""
 
     sql: str
     name: str
-    is_verbatim: bool = False
+    is_rendered: bool = False
 
 
-def _table(text: str, dialect: str) -> _Table:
+def _table(role: str, text: str, dialect: str) -> _Table:
     # dbt's names are those of its models, as a rule.
     braces = re.fullmatch(r"\{\{.*?(\w*)['\"]?\s*\)?\s*\}\}", text.strip(), flags=re.DOTALL)
     if braces:
-        return _Table(text.strip(), braces[1], is_verbatim=True)
+        return _Table(text.strip(), braces[1], is_rendered=True)
+    if "\0" in text:
+        raise OptionError(f"{role}: the name {shorten(text)} holds a null character")
     if text.lower().endswith(_FILES):
         if dialect != "duckdb":
             raise OptionError(f"{dialect} cannot read the file {shorten(text)}; name a table")
         return _Table(queries.literal(text), "")
     try:
-        table = sqlglot.parse_one(text, into=sge.Table, read=dialect)
+        table = quoting.parse_table(text, dialect)
     except sqlglot.errors.SqlglotError:
         table = None
     if (
@@ -292,21 +339,25 @@ def _table(text: str, dialect: str) -> _Table:
             f"{shorten(text)} is not the name of a table, as in marts.predictions; quote a part "
             "that is not a plain name as the engine does"
         )
-    return _Table(table.sql("duckdb"), table.name)
+    return _Table(quoting.written(table, dialect, comments=False), table.name)
+
+
+def _check_braces(options: Options, tables: list[str]) -> None:
+    """Refuse names that dbt would render, as it renders the whole statement."""
+    columns = {name: getattr(options, name) for name in _COLUMNS}
+    columns["group_by"] = " ".join(options.group_by)
+    for name, text in [*columns.items(), *(("the other table", table) for table in tables)]:
+        if re.search(r"\{[{%#]", text):
+            raise OptionError(
+                f"{name}: dbt would render the braces in {shorten(text)}; make a view with another "
+                "name first"
+            )
 
 
 def _bare(name: str) -> str:
     """Remove the quotes that a user may write around a column to have it quoted."""
-    return name[1:-1] if len(name) > 1 and name[0] == name[-1] == '"' else name
-
-
-def _column(name: str) -> str:
-    """Quote a column that is not a plain name: engines differ in how they fold those."""
-    if name != _bare(name):
-        name = _bare(name)
-    elif _PLAIN.fullmatch(name):
-        return name
-    return queries.identifier(name)
+    inner = re.fullmatch(r'"((?:[^"]|"")+)"', name)
+    return inner[1].replace('""', '"') if inner else name
 
 
 def _indented(sql: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlglot
 import sqlglot.expressions as sge
 
+from prime_sql.engine import quoting
 from prime_sql.engine.errors import (
     InputError,
     OptionError,
@@ -73,7 +74,7 @@ def parse_condition(name: str, text: str | None, dialect: str) -> sge.Expression
     if text is None:
         return None
     try:
-        parsed = sqlglot.parse(text, read=dialect)
+        parsed = quoting.parse(text, dialect)
     except sqlglot.errors.SqlglotError as error:
         raise OptionError(f"{name} is not an SQL condition: {shorten(text)}") from error
     condition = parsed[0] if len(parsed) == 1 else None

@@ -18,7 +18,7 @@ from prime_sql.discovery.conditions import (
 )
 from prime_sql.discovery.loaded import Inputs
 from prime_sql.discovery.vocabularies import check_words
-from prime_sql.engine import queries
+from prime_sql.engine import queries, quoting
 from prime_sql.engine.errors import (
     InputError,
     LimitError,
@@ -101,7 +101,7 @@ def load_predictions(
         selected["image_id"] = selected.pop(names["image_id"])
     session.keep("source_predictions", table.select(**selected))
     written = {
-        name: condition.sql(session.conditions, comments=False)
+        name: quoting.written(condition, session.conditions, comments=False)
         for name, condition in conditions.items()
         if condition is not None
     }

@@ -129,19 +129,48 @@ def publish(
                     f"None of {found:,} failure modes has a q-value of {options.max_q:g} or less, "
                     f"with {eligible:,} eligible tag sets."
                 )
-        script(
-            "discovery/publish/run",
-            run_id=run_id,
-            counted_run_id=counted_run_id or run_id,
-            created_at=datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S.%f"),
-            version=__version__,
-            status=record.status,
-            options=(record.options or options).to_json(),
-            sources=json.dumps(record.sources or loaded.sources),
-            warnings=json.dumps([record.hide(warning) for warning in loaded.warnings]),
-            note=None if note is None else record.hide(note),
-            row_counts=json.dumps(loaded.rows),
-            seconds=json.dumps({step: round(s, 4) for step, s in session.seconds.items()}),
-            job=record.job,
-        )
+        _describe(run_id, counted_run_id or run_id, options, loaded, note, session, record)
     return run_id
+
+
+def publish_nothing(options: Options, session: Session, record: Record) -> int:
+    """Append a run without rows, to which SQL can be bound, with all tables and views of a run."""
+    with session.transaction():
+        if is_made(session.backend):
+            schema.later_columns(session)
+        else:
+            schema.make(session)
+        if "v_runs" not in tables_of(session.backend):
+            schema.script(session, "engine/schema/dashboard_views", largest=LARGEST_MAX_TAGS)
+        run_id = schema.last_number(session) + 1
+        nothing = Inputs(record.sources or {}, rows={"failure_modes": 0})
+        _describe(run_id, run_id, options, nothing, None, session, record)
+    return run_id
+
+
+def _describe(
+    run_id: int,
+    counted_run_id: int,
+    options: Options,
+    loaded: Inputs,
+    note: str | None,
+    session: Session,
+    record: Record,
+) -> None:
+    """Append the row of a run."""
+    schema.script(
+        session,
+        "discovery/publish/run",
+        run_id=run_id,
+        counted_run_id=counted_run_id,
+        created_at=datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S.%f"),
+        version=__version__,
+        status=record.status,
+        options=(record.options or options).to_json(),
+        sources=json.dumps(record.sources or loaded.sources),
+        warnings=json.dumps([record.hide(warning) for warning in loaded.warnings]),
+        note=None if note is None else record.hide(note),
+        row_counts=json.dumps(loaded.rows),
+        seconds=json.dumps({step: round(s, 4) for step, s in session.seconds.items()}),
+        job=record.job,
+    )

@@ -8,7 +8,7 @@ import sqlglot.expressions as sge
 from ibis.expr.types import Table
 
 from prime_sql.discovery.conditions import parse_condition
-from prime_sql.engine import queries
+from prime_sql.engine import queries, quoting
 from prime_sql.engine.errors import (
     InputError,
     LimitError,
@@ -97,7 +97,9 @@ def _where_present(
         session.create(
             "present_values",
             "select image_id, tag from wide_values where verbatim_present",
-            verbatim={"verbatim_present": condition.sql(session.conditions, comments=False)},
+            verbatim={
+                "verbatim_present": quoting.written(condition, session.conditions, comments=False)
+            },
         )
     except LimitError:
         raise

@@ -11,6 +11,7 @@ from ibis.backends import BaseBackend
 from ibis.backends.duckdb import Backend
 from ibis.expr.types import Table
 
+from prime_sql.engine import queries
 from prime_sql.engine.errors import WarehouseError
 
 # One lock for each database that some thread of this process writes to, or is making.
@@ -59,6 +60,12 @@ def go_to(backend: Backend, schema: str) -> None:
     with in_turn(backend):
         backend.raw_sql(f"create schema if not exists {schema}")
         backend.raw_sql(f"use {schema}")
+
+
+def go_to_database(backend: Backend, name: str) -> None:
+    """Switch the connection to an attached database."""
+    with in_turn(backend):
+        backend.raw_sql(f"use {queries.identifier((name, 'main'))}")
 
 
 def catalog_of(backend: BaseBackend) -> str:

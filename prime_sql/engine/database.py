@@ -20,6 +20,7 @@ from ibis.backends.duckdb import Backend
 from prime_sql.engine import duckdb_versions, files, limits, queries, schema
 from prime_sql.engine.connection import file_of, in_turn, writer
 from prime_sql.engine.errors import PrimeSqlError, WarehouseError, first_line
+from prime_sql.engine.extensions import download_none
 from prime_sql.engine.limits import Limits
 from prime_sql.engine.session import OnSql, Session
 
@@ -59,7 +60,7 @@ class Database:
         if isinstance(into, ibis.backends.BaseBackend):
             self.backend, self.owned = _usable(into), False
         elif into is None or str(into) == ":memory:":
-            self.backend = ibis.duckdb.connect()
+            self.backend = download_none(ibis.duckdb.connect())
         elif not isinstance(into, (str, os.PathLike)):
             raise WarehouseError(
                 f"into is {into!r}, a {type(into).__name__}; give a DuckDB file, an ibis.duckdb "
@@ -282,7 +283,7 @@ def connect_file(path: Path, *, read_only: bool = False, wait: float | None = No
     if file_of(backend) is None:
         backend.disconnect()
         raise _no_database(path)
-    return backend
+    return download_none(backend)
 
 
 def _no_database(path: Path) -> WarehouseError:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import itertools
 import re
 
-import ibis.backends.sql.dialects  # noqa: F401  # teaches sqlglot DataFusion's
 import sqlglot
 import sqlglot.expressions as sge
 from sqlglot.tokens import TokenType
+
+from prime_sql.engine.quoting import written
 
 # How a script keeps the answer of a step for others: in a temporary table if the engine has any.
 # PostgreSQL plans joins well only for tables whose sizes it knows; Redshift gathers them by itself.
@@ -70,10 +71,10 @@ def flat(name: str, sql: str, dialect: str) -> list[tuple[str, str]]:
         return [(name, sql)]
     tree = sqlglot.parse_one(sql, read="duckdb")
     assert isinstance(tree, sge.Query)
-    inner = [(cte.alias, cte.this.sql("duckdb", pretty=True)) for cte in tree.ctes]
+    inner = [(cte.alias, written(cte.this, "duckdb", pretty=True)) for cte in tree.ctes]
     for begun in list(tree.find_all(sge.With)):
         begun.pop()
-    return [*inner, (name, tree.sql("duckdb", pretty=True))] if inner else [(name, sql)]
+    return [*inner, (name, written(tree, "duckdb", pretty=True))] if inner else [(name, sql)]
 
 
 def translated(sql: str, dialect: str) -> str:
@@ -104,7 +105,7 @@ def translated(sql: str, dialect: str) -> str:
             for function in ("MD5", "TO_HEX", "LOWER"):
                 binary = sge.Anonymous(this=function, expressions=[binary])
             hashed.replace(binary)
-    text = str(tree.sql(dialect, pretty=True, unsupported_level=sqlglot.ErrorLevel.RAISE))
+    text = written(tree, dialect, pretty=True, unsupported_level=sqlglot.ErrorLevel.RAISE)
     if dialect == "clickhouse" and any(join.side == "LEFT" for join in tree.find_all(sge.Join)):
         # Otherwise a row without a match gets 0 or an empty text for columns that are never null.
         text += "\nSETTINGS join_use_nulls = 1"
@@ -122,7 +123,7 @@ def view(statement: str, schema: str, dialect: str) -> str:
     for table in made.find_all(sge.Table):
         if not table.db and table.name not in inner:
             table.set("db", sge.to_identifier(schema, quoted=True))
-    return translated(made.sql("duckdb"), dialect)
+    return translated(written(made, "duckdb"), dialect)
 
 
 def comment(statement: str, dialect: str, *, on_view: bool = False) -> str | None:
@@ -131,15 +132,17 @@ def comment(statement: str, dialect: str, *, on_view: bool = False) -> str | Non
     assert isinstance(said, sge.Comment)
     on, kind = said.this, str(said.args["kind"]).lower()
     if dialect == "postgres":
-        return str(said.sql(dialect))
+        return written(said, dialect)
     if on_view or dialect not in ("spark", "databricks", "clickhouse"):
         return None
-    text = said.expression.sql(dialect)
+    text = written(said.expression, dialect)
     if kind == "column":
-        table, column = sge.Table(this=on.args["table"], db=on.args["db"]), on.this.sql(dialect)
+        table = written(sge.Table(this=on.args["table"], db=on.args["db"]), dialect)
+        column = written(on.this, dialect)
         if dialect == "clickhouse":
-            return f"alter table {table.sql(dialect)} comment column {column} {text}"
-        return f"alter table {table.sql(dialect)} alter column {column} comment {text}"
+            return f"alter table {table} comment column {column} {text}"
+        return f"alter table {table} alter column {column} comment {text}"
+    table = written(on, dialect)
     if dialect == "clickhouse":
-        return f"alter table {on.sql(dialect)} modify comment {text}"
-    return f"comment on table {on.sql(dialect)} is {text}"
+        return f"alter table {table} modify comment {text}"
+    return f"comment on table {table} is {text}"

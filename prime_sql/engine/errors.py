@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import sys
 import warnings
 from collections.abc import Iterable
@@ -65,8 +66,33 @@ def shorten(value: object, limit: int = 80, *, escaped: bool = False) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of an engine's message."""
+    """Return the first line of an engine's message, or which extension the engine needs."""
+    extension = extension_of(error)
+    if extension is not None:
+        return install(extension)
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+_EXTENSION = re.compile(
+    r'^(?:Install it first using "INSTALL (\w+)"|INSTALL (\w+);$)', re.MULTILINE
+)
+
+
+def extension_of(error: BaseException) -> str | None:
+    """Return the extension for lack of which DuckDB refuses something, or None."""
+    if type(error).__module__.lstrip("_").partition(".")[0] != "duckdb":
+        return None
+    found = _EXTENSION.search(str(error))
+    return found and (found[1] or found[2])
+
+
+def install(extension: str) -> str:
+    """Say how to install an extension of DuckDB."""
+    return (
+        f"this needs the extension {extension} of DuckDB, which is not installed; nothing is "
+        "downloaded unasked, so install it once, with the Python that prime-sql runs in: "
+        f"python -c \"import duckdb; duckdb.execute('install {extension}')\""
+    )
 
 
 def shorten_list(names: Any, most: int = 12) -> str:

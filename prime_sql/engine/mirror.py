@@ -22,6 +22,7 @@ from prime_sql.engine.errors import (
     WarehouseError,
     warn,
 )
+from prime_sql.engine.extensions import download_none
 from prime_sql.engine.limits import NO_LIMITS, Limits
 from prime_sql.engine.options import LARGEST_MAX_TAGS
 from prime_sql.engine.remote import RemoteSession, check_engine
@@ -71,7 +72,7 @@ class Mirror(Database):
         self.owned = True
         self._opened = owned
         self._loaded: set[tuple[str, int]] = set()
-        self.backend = ibis.duckdb.connect()
+        self.backend = download_none(ibis.duckdb.connect())
         with Session(self.backend) as session, session.transaction():
             make(session)
         self._load_runs()

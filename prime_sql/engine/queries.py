@@ -18,10 +18,11 @@ from typing import Any
 
 import jinja2
 import sqlglot
-import sqlglot.expressions as sge
 from sqlglot.tokens import TokenType
 
 from prime_sql.engine.errors import QueryError, did_you_mean
+from prime_sql.engine.quoting import identifier as identifier
+from prime_sql.engine.quoting import literal as literal
 
 # An installed package carries the files inside it; a checkout has them beside the package.
 _PACKAGE = Path(__file__).parent.parent
@@ -131,18 +132,6 @@ def question(name: str) -> Query:
 def all_queries() -> list[Query]:
     """Return every query there is, overrides included, in the order of the folder listing."""
     return [_read(path) for path in sorted(FOLDER.rglob("*.sql"))]
-
-
-def identifier(name: str | tuple[str, ...], dialect: str = "duckdb") -> str:
-    """Quote a name (column, table) for `dialect`; the parts of a tuple are joined by dots."""
-    if isinstance(name, tuple):
-        return ".".join(identifier(part, dialect) for part in name)
-    return str(sge.to_identifier(name, quoted=True).sql(dialect))
-
-
-def literal(value: str | int | float | None, dialect: str = "duckdb") -> str:
-    """Write a value as a literal of `dialect`."""
-    return str(sge.convert(value).sql(dialect))
 
 
 @lru_cache(maxsize=64)

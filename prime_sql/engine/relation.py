@@ -19,7 +19,8 @@ from ibis.expr.types import Table
 
 from prime_sql.engine import duckdb_versions, queries
 from prime_sql.engine.connection import catalog_of, in_turn
-from prime_sql.engine.errors import QueryError, first_line
+from prime_sql.engine.errors import QueryError, extension_of, first_line
+from prime_sql.engine.extensions import loading
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -123,7 +124,8 @@ def answer(query: str, backend: Backend, scope: str = "") -> Relation:
         # In parentheses on lines of their own: the query may bring its own WITH, and may end
         # in a comment.
         names = f"with {scope}\n" if scope else ""
-        return Relation(_lazily(f"{names}select * from (\n{inner}\n)", backend))
+        text = f"{names}select * from (\n{inner}\n)"
+        return Relation(loading(backend, lambda: _lazily(text, backend)))
     except duckdb.Error as error:
         raise QueryError(f"{_complaint(error)}\n\nin the query:\n{query}") from error
 
@@ -166,4 +168,6 @@ def _with_catalog(query: str, catalog: str) -> str:
 
 def _complaint(error: duckdb.Error) -> str:
     """Return the engine's message without its excerpt, which counts lines of a wrapped query."""
+    if extension_of(error):
+        return first_line(error)
     return re.split(r"\n\s*\n?LINE \d+:", str(error))[0].strip()

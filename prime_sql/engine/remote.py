@@ -16,7 +16,6 @@ from decimal import Decimal
 from typing import Any
 
 import ibis
-import ibis.backends.sql.dialects  # sqlglot knows DataFusion's dialect from here
 import pyarrow as pa
 import sqlglot
 import sqlglot.expressions as sge
@@ -32,6 +31,7 @@ from prime_sql.engine.errors import (
     did_you_mean,
     first_line,
 )
+from prime_sql.engine.quoting import parse_table, teach_sqlglot
 from prime_sql.engine.session import OnSql, Session, Statement, filled
 
 # The engines that a search can run in: what Ibis calls them, and their dialects.
@@ -41,6 +41,8 @@ ENGINES = {
     "clickhouse": "clickhouse",
     "datafusion": "datafusion",
 }
+
+teach_sqlglot()
 
 
 class RemoteSession(Session):
@@ -183,7 +185,7 @@ class RemoteSession(Session):
             When there is no table of this name.
         """
         try:
-            parsed = sqlglot.parse_one(name, into=sge.Table, read=self.conditions)
+            parsed = parse_table(name, self.conditions)
             parts = [part.name for part in parsed.parts]
         except (sqlglot.errors.SqlglotError, AttributeError):
             parts = [name]
@@ -270,7 +272,7 @@ class RemoteSession(Session):
         """Translate a statement: its dialect, the names of the session's relations, its views."""
         native = translated(sql, self.conditions)
         native = renamed(native, self._names(*self._tables, *self._views), self.conditions)
-        return self._with_views(filled(native, verbatim))
+        return self._with_views(filled(native, verbatim, self.conditions))
 
     def _literal(self, value: Any) -> str:
         if isinstance(value, datetime):

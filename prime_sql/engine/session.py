@@ -16,12 +16,15 @@ from typing import Any, Self, cast
 import duckdb
 import ibis
 import pyarrow as pa
+import sqlglot
 from ibis.backends.duckdb import Backend
 from ibis.expr.types import BooleanColumn, StringColumn, Table
+from sqlglot.tokens import TokenType
 
 from prime_sql.engine import alike, duckdb_versions, limits, queries
 from prime_sql.engine.connection import file_of, in_turn, writer
-from prime_sql.engine.errors import WarehouseError, first_line
+from prime_sql.engine.errors import WarehouseError, extension_of, first_line
+from prime_sql.engine.extensions import load_only, loading
 
 # The default of `plans`: the session's own overrides of `queries/`.
 _OWN_PLANS = "own"
@@ -76,7 +79,7 @@ class Session:
 
     def __init__(self, backend: Backend, on_sql: OnSql | None = None) -> None:
         with in_turn(backend):
-            self.backend = ibis.duckdb.from_connection(backend.con.cursor())
+            self.backend = load_only(ibis.duckdb.from_connection(backend.con.cursor()))
             # A cursor starts out in the database file, even if the user's connection has moved on.
             place = (backend.current_catalog, backend.current_database)
         self.backend.raw_sql(f"use {'.'.join(map(queries.identifier, place))}")
@@ -168,7 +171,7 @@ class Session:
         """Run a statement, which may be parsed already; `sql` is its text."""
         start = time.perf_counter()
         try:
-            cursor = self.backend.raw_sql(statement)
+            cursor = loading(self.backend, lambda: self.backend.raw_sql(statement))
             rows = cast("list[tuple[Any, ...]]", cursor.fetchall())
         except duckdb.Error as error:
             raise _refused(step, sql, error) from error
@@ -302,7 +305,7 @@ class Session:
             When the engine refuses it; the message carries the step and the SQL.
         """
         try:
-            return self.backend.sql(query).to_pyarrow()
+            return loading(self.backend, lambda: self.backend.sql(query).to_pyarrow())
         except duckdb.Error as error:
             raise _refused(step, query, error) from error
 
@@ -316,7 +319,7 @@ class Session:
         """
         query = filled(query, verbatim)
         try:
-            return self.backend.sql(query)
+            return loading(self.backend, lambda: self.backend.sql(query))
         except (duckdb.Error, ibis.common.exceptions.IbisError) as error:
             raise WarehouseError(f"{first_line(error)}\n\n{query}") from error
 
@@ -377,14 +380,19 @@ def scope(schema: str, runs: Mapping[str, int]) -> str:
     )
 
 
-def filled(sql: str, verbatim: dict[str, str] | None) -> str:
+def filled(sql: str, verbatim: dict[str, str] | None, dialect: str = "duckdb") -> str:
     """Replace words by the conditions, in the engine's own dialect, that they stand for."""
-    for word, condition in (verbatim or {}).items():
-        sql = sql.replace(word, f"({condition})")
+    if not verbatim:
+        return sql
+    # Token by token: a user's column, or a condition, may hold such a word as well.
+    for token in reversed(sqlglot.tokenize(sql, read=dialect)):
+        if token.token_type == TokenType.VAR and token.text in verbatim:
+            sql = f"{sql[: token.start]}({verbatim[token.text]}){sql[token.end + 1 :]}"
     return sql
 
 
 def _refused(step: str, sql: str, error: duckdb.Error) -> WarehouseError:
+    why = first_line(error) if extension_of(error) else error
     return limits.explain(error, step) or WarehouseError(
-        f"step {step} failed: {error}\n\nSQL of the step:\n{sql}"
+        f"step {step} failed: {why}\n\nSQL of the step:\n{sql}"
     )

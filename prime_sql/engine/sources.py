@@ -19,6 +19,8 @@ from prime_sql.engine.errors import (
     LimitError,
     WarehouseError,
     did_you_mean,
+    extension_of,
+    first_line,
     shorten,
     shorten_list,
 )
@@ -167,6 +169,8 @@ def reading(role: str, name: str) -> Iterator[None]:
 
 def why(error: BaseException) -> str:
     """Return what is wrong, without the engine's advice on its own options that follows."""
+    if extension_of(error):
+        return first_line(error)
     message = re.split(
         r"\n\n|^The search space used was|^Possible fixes|^Try setting",
         str(error).strip(),

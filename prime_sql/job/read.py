@@ -41,7 +41,7 @@ def read(
     reader = Reader(environment.expand)
     says = reader.section(JobFile, tree, "")
     if says is None:
-        raise _wrong(path, reader.problems, environment)
+        raise wrong(path, reader.problems, environment)
     if wait is not None:
         says = replace(says, wait=wait)
     shown = Reader(environment.written).section(JobFile, tree, "")
@@ -52,7 +52,7 @@ def read(
     except Exception as error:  # its traceback would show the values of variables
         problems = [f"it cannot be checked: {type(error).__name__}: {first_line(error)}"]
     if problems:
-        raise _wrong(path, problems, environment)
+        raise wrong(path, problems, environment)
     return job
 
 
@@ -72,7 +72,7 @@ def _parse(path: Path) -> dict[str, Any]:
         raise OptionError(f"{path} is not valid TOML: {error}") from error
 
 
-def _wrong(path: Path, problems: list[str], environment: Environment) -> OptionError:
+def wrong(path: Path, problems: list[str], environment: Environment) -> OptionError:
     """Return the one error that lists all problems of a file."""
     if len(problems) == 1:
         return OptionError(environment.hide(f"{path}: {problems[0]}"))

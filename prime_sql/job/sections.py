@@ -121,11 +121,15 @@ class Join:
     source
         The table, in the forms that `sources` take.
     image_id
-        Its column that names the image. In SQL it is always called image_id.
+        Its column that names the image. In SQL it is called image_id, and by its own name.
     """
 
     source: str
     image_id: str = "image_id"
+
+    def at(self, source: str) -> Join:
+        """Return the join with a source that is named in another way."""
+        return dataclasses.replace(self, source=source)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,8 +7,7 @@ for its run, which stays in the database as unpublished.
 from __future__ import annotations
 
 import contextlib
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,25 +20,20 @@ from prime_sql.discovery.stored import COMPLETE, UNPUBLISHED
 from prime_sql.discovery.unseen import options_for
 from prime_sql.engine import queries
 from prime_sql.engine.errors import (
-    InputError,
-    InputWarning,
     PrimeSqlError,
     WarehouseError,
-    did_you_mean,
     first_line,
 )
 from prime_sql.engine.files import Files, append_text
 from prime_sql.engine.limits import Limits
-from prime_sql.engine.open_source import open_source
 from prime_sql.engine.session import OnSql, Session, Statement
-from prime_sql.engine.sources import Wanted
-from prime_sql.job.checks import OUTPUT, made_by, read_sql
-from prime_sql.job.sections import Job, Join, Output
+from prime_sql.job.asked import hidden_warnings, keep_join, rows_of
+from prime_sql.job.checks import OUTPUT, made_by
+from prime_sql.job.sections import Job, Output
 from prime_sql.questions import gate_files, gates, validation
 from prime_sql.questions.run import Run
 
 if TYPE_CHECKING:
-    from prime_sql.engine.relation import Relation
     from prime_sql.questions.gates import Outcome
 
 Result = TypeVar("Result")
@@ -86,22 +80,8 @@ def run(
     PublishedInterrupt
         When interrupted after all outputs were published; before that, KeyboardInterrupt.
     """
-    with contextlib.chdir(job.path.absolute().parent), _hidden_warnings(job):
+    with contextlib.chdir(job.path.absolute().parent), hidden_warnings(job):
         return _Steps(job, on_sql, on_progress).all()
-
-
-@contextlib.contextmanager
-def _hidden_warnings(job: Job) -> Iterator[None]:
-    """Pass on warnings without the values of environment variables."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", InputWarning)
-        try:
-            yield
-        finally:
-            held = list(caught)
-    for warning in held:
-        text = job.environment.hide(str(warning.message))
-        warnings.warn_explicit(text, warning.category, warning.filename, warning.lineno)
 
 
 class PublishedInterrupt(KeyboardInterrupt):
@@ -139,7 +119,7 @@ class _Steps:
             # Business tables exist in this session only, so questions are asked in it.
             asked = run.within(session)
             for name, join in self.says.joins.items():
-                self._do(f"joins.{name}", lambda n=name, j=join: self._join(n, j, session))  # type: ignore[misc]
+                self._do(f"joins.{name}", lambda n=name, j=join: keep_join(n, j, session))  # type: ignore[misc]
             tables: dict[str, str] = {}
             for i, output in enumerate(self.says.outputs, 1):
                 rows = f"{OUTPUT}{i}"
@@ -206,23 +186,6 @@ class _Steps:
             run.null(wanted.shuffles, seed=wanted.seed, on_sql=self._on_sql)
         run.chance(on_sql=self._on_sql)
 
-    def _join(self, name: str, join: Join, session: Session) -> None:
-        role = f"joins.{name}"
-        wanted = Wanted(text=frozenset({join.image_id}))
-        opened = open_source(join.source, role, session, wanted)
-        table, key = opened.table, join.image_id
-        if key not in opened.columns:
-            hint = did_you_mean(key, opened.columns)
-            raise InputError(
-                f"{role} has no column {key!r}.{hint} It has: {', '.join(opened.columns)}. "
-                f"Say which one names the image with {role}.image_id."
-            )
-        if key != "image_id" and "image_id" in opened.columns:
-            raise InputError(f"{role} has a column image_id besides {key}; name it, or rename it")
-        others = [column for column in opened.columns if column != key]
-        joined = table.select(*others, image_id=table[key].cast(str)).select("image_id", *others)
-        session.keep(queries.identifier(name), joined)
-
     def _output(self, output: Output, run: Run, files: Files, session: Session, name: str) -> None:
         if output.report:
             ending = Path(output.report).suffix.lower()
@@ -239,20 +202,12 @@ class _Steps:
                 text = report.to_text() if ending == ".txt" else report.to_html()
             files.write(text, Path(output.report))
             return
-        rows = self._rows(output, run)
+        rows = rows_of(output, run)
         if output.file:
             files.write(rows.to_polars(), Path(output.file))
         else:
             # Run now, so that a query that fails does so here; and some answers are data frames.
             session.create_from(name, rows.table)
-
-    @staticmethod
-    def _rows(output: Output, run: Run) -> Relation:
-        if output.question:
-            return run.query(output.question, **output.params)
-        if output.sql_file:
-            return run.sql(read_sql(output.sql_file))
-        return run.sql(output.sql) if output.sql else run.failure_modes
 
     def _gates(self, run: Run, files: Files) -> list[Outcome]:
         parsed = [gates.parse(text) for text in self.says.gates.fail_on]

@@ -15,6 +15,7 @@ from hypothesis import given
 from polars.testing import assert_frame_equal
 
 import prime_sql as ps
+from prime_sql.engine import queries
 from prime_sql.engine.defaults import DIALECTS
 from tests import tables as data
 from tests.cli.command import fail, succeed
@@ -22,6 +23,7 @@ from tests.discovery.statements import CASES, OPTIONS
 from tests.examples import examples
 from tests.generated import options as some_options
 from tests.generated import tables as some_tables
+from tests.nasty import NAMES
 
 pytestmark = pytest.mark.filterwarnings("ignore::prime_sql.InputWarning")
 
@@ -237,6 +239,38 @@ def test_names_keep_what_the_user_means():
     assert 'p."Truth" AS label' in text
     assert "CAST(g.TAG AS " in text
     assert "FROM marts..p AS p" in ps.compile("marts..p", "t", dialect="snowflake")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_columns_and_tables_of_any_name(name):
+    predictions = TABLES["predictions"].rename({"image_id": name, "region": f"{name} too"})
+    predictions = predictions.with_columns(pl.lit("x").alias(f"{name} as well"))
+    tags = TABLES["tags"].rename({"image_id": name})
+    where = f"{queries.identifier(f'{name} as well')} = 'x'"
+    options = {**data.OPTIONS, "image_id": name, "group_by": ("label", f"{name} too")}
+    options |= {"where": where, "min_images": 2}
+    with ps.search(predictions, tags, **options) as run, duckdb.connect() as con:
+        con.execute("create schema marts")
+        for frame, table in ((predictions, name), (tags, f"{name} 2")):
+            con.register("frame", frame)
+            con.execute(f"create table marts.{queries.identifier(table)} as from frame")
+        names = [queries.identifier(("marts", table)) for table in (name, f"{name} 2")]
+        modes = run.failure_modes.to_polars()
+        assert modes.height
+        for script in (False, True):
+            answer = con.sql(ps.compile(*names, script=script, **options)).pl()
+            assert_frame_equal(answer, modes.select(answer.columns), check_row_order=False)
+
+
+def test_dbt_renders_no_name_of_a_column_or_of_another_table():
+    model = "{{ ref('predictions') }}"
+    assert '"{{ x }}"' in ps.compile("p", "t", label="{{ x }}")  # without dbt, nothing renders it
+    for options in ({"label": "{{ x }}"}, {"tag": "{% x %}"}, {"group_by": ("label", "{# x")}):
+        (option,) = options
+        with pytest.raises(ps.OptionError, match=f"^{option}: dbt would render"):
+            ps.compile(model, "t", **options)
+    with pytest.raises(ps.OptionError, match="dbt would render"):
+        ps.compile(model, '"{{ x }}"')
 
 
 @pytest.mark.parametrize(
