@@ -76,7 +76,7 @@ class ImageFunction:
         self._work, self._run = work, run
         if threads is not None and threads < 1:
             raise OptionError(f"threads must be at least 1, got {threads}")
-        self._threads = threads or _cores()
+        self._threads = threads or cores()
         self._beside = _has_accelerator() if beside is None else beside
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix=f"{name}_decode")
         self._ahead: dict[str | bytes, Future[Any]] = {}
@@ -217,7 +217,8 @@ class ImageFunction:
 _END: Any = object()
 
 
-def _cores() -> int:
+def cores() -> int:
+    """Return how many cores this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -81,6 +81,13 @@ def _fetch(uri: str) -> bytes:
     return content
 
 
+def local_path(uri: str) -> str | None:
+    """Return the path of a file on this machine, None for any other URI."""
+    if "://" not in uri and not uri[:5].lower().startswith(("data:", "file:")):
+        return uri
+    return _path(uri) if uri[:5].lower() == "file:" else None
+
+
 def _path(uri: str) -> str:
     path = urlsplit(uri).path
     # A name need not be UTF-8.
