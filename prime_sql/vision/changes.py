@@ -274,3 +274,12 @@ def tell_same_content(session: Session, where: str) -> None:
         f"{where}: {have} the content (SHA-256) of another one, such as "
         f"{shorten(same['other'])} that of {shorten(same['example'])}{labels}"
     )
+
+
+def tell_what_to_install(session: Session, where: str) -> None:
+    """Warn of pictures that another package would read."""
+    for kind, count in session.execute(
+        "problems", queries.find("vision/changes/to_install").render(session.dialect)
+    ):
+        are = "1 image is" if count == 1 else f"{count:,} images are"
+        warn(f"{where}: {are} {kind}")

@@ -1,4 +1,4 @@
-"""The code behind ``module:function``: a changed function is another model, like changed weights."""
+"""The code behind ``module:function``: another code is another model, as other weights are."""
 
 from __future__ import annotations
 

@@ -167,6 +167,7 @@ def load_images(
             step = Step("images", model="", table="images", to_do=to_do, write=write)
             done = run(step, function, session, on_images)
             changes.tell_same_content(session, where)
+            changes.tell_what_to_install(session, where)
             forgotten = changes.counted(session)
             note = _what_was_dropped(dropped, len(found.gone) if wants_gone else 0, forgotten)
             done = dataclasses.replace(done, changed=forgotten.get("images", 0))
