@@ -56,6 +56,11 @@ class Changes:
     changed: list[str] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)
 
+    @property
+    def are_most_gone(self) -> bool:
+        """Whether so many are gone that perhaps it is the disk that is."""
+        return 2 * len(self.gone) > self.compared
+
 
 @dataclass(frozen=True)
 class _Suspect:
@@ -181,8 +186,8 @@ def _digest(suspect: _Suspect) -> str | None:
 # What is gone -------------------------------------------------------------------------------------
 
 
-def check(found: Changes, where: str, *, prune: bool, prune_all: bool) -> None:
-    """Refuse to drop most of the images, and warn of what stays.
+def check(found: Changes, where: str, *, prune: bool, in_any_case: bool) -> None:
+    """Refuse to drop most of the images, unless in any case, and warn of what stays.
 
     Raises
     ------
@@ -193,12 +198,12 @@ def check(found: Changes, where: str, *, prune: bool, prune_all: bool) -> None:
     if gone:
         of = f"{gone:,} of {found.compared:,}"
         such = f"such as {shorten(found.gone[0])}"
-        if prune and not prune_all and 2 * gone > found.compared:
+        if prune and not in_any_case and found.are_most_gone:
             raise InputError(
                 f"{where}: the files of {of} images are gone, {such}; is a disk not mounted, or a "
                 "folder renamed? --dry-run shows what would be dropped, --prune-all drops it"
             )
-        if not (prune or prune_all):
+        if not prune:
             warn(
                 f"{where}: the files of {of} images are gone, {such}; --prune drops these images "
                 "and what was computed from them"
@@ -249,13 +254,13 @@ def counted(session: Session) -> dict[str, int]:
 
 
 def in_words(dropped: dict[str, int]) -> str:
-    """Return what was dropped, for a message."""
+    """Return which results were dropped, for a message; empty if there were none."""
     parts = [
         f"{count:,} row{'' if count == 1 else 's'} of {table}"
         for table, count in dropped.items()
         if table not in ("images", "tagged_images")
     ]
-    return ", ".join(parts) or "nothing had been"
+    return ", ".join(parts)
 
 
 def tell_same_content(session: Session, where: str) -> None:

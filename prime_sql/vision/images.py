@@ -146,13 +146,13 @@ def load_images(
         )
         if listing is not None and not (listing.rows or found.gone):
             raise _no_file(where)
-        changes.check(found, where, prune=prune, prune_all=prune_all)
+        changes.check(found, where, prune=wants_gone, in_any_case=prune_all or dry_run)
         to_do = queries.find("vision/todo/to_read").render(session.dialect, again=replace)
         if dry_run:
             count = session.create("to_do", to_do)
             seconds = time.perf_counter() - start
             done = Done("images", "", "images", count, 0, seconds, dry_run=True)
-            note = _what_would_be(found, wants_gone)
+            note = _what_would_be(found, wants_gone, prune_all)
         else:
             if wants_gone and found.gone:
                 changes.prune(session)
@@ -176,28 +176,33 @@ def load_images(
         )
 
 
-def _what_would_be(found: changes.Changes, wants_gone: bool) -> str:
-    said = []
+def _what_would_be(found: changes.Changes, wants_gone: bool, prune_all: bool) -> str:
+    said = ["Nothing was written."]
     if found.changed:
-        said.append(f"{_images(len(found.changed))} of them had changed.")
+        count = len(found.changed)
+        said.append(f"{count:,} of them {'has' if count == 1 else 'have'} changed.")
     if wants_gone and found.gone:
-        said.append(f"It would drop {_images(len(found.gone))} whose files are gone.")
-    return " ".join(["Nothing was written.", *said])
+        takes = "; this takes --prune-all" if found.are_most_gone and not prune_all else ""
+        said.append(f"It would drop {_images(len(found.gone))} whose files are gone{takes}.")
+    return " ".join(said)
 
 
 def _what_was_dropped(dropped: dict[str, int], gone: int, forgotten: dict[str, int]) -> str:
     said = []
     if gone:
-        said.append(
-            f"Dropped {_images(gone)} whose files are gone; computed from them, and dropped: "
-            f"{changes.in_words(dropped)}."
-        )
+        results = changes.in_words(dropped)
+        and_results = f", and what was computed from them: {results}" if results else ""
+        said.append(f"Dropped {_images(gone)} whose files are gone{and_results}.")
     changed = forgotten.get("images", 0)
     if changed:
-        said.append(
-            f"{_images(changed)} had changed; computed from them, and removed for the next embed, "
-            f"tag and predict to compute again: {changes.in_words(forgotten)}."
+        results = changes.in_words(forgotten)
+        and_results = (
+            f"; removed what was computed from {'it' if changed == 1 else 'them'}, for the next "
+            f"embed, tag and predict to compute again: {results}"
+            if results
+            else ""
         )
+        said.append(f"{_images(changed)} had changed{and_results}.")
     return "\n".join(said)
 
 

@@ -70,9 +70,9 @@ def test_a_changed_file_is_read_again_and_its_results_go(
     assert (done.images, done.changed) == (1, 1)
     assert sorted(hashed) == ["cat/b.png", "dog/c.png"]
     assert done.note == (
-        "1 image had changed; computed from them, and removed for the next embed, tag and predict "
-        "to compute again: 1 row of embeddings, 1 row of other embeddings, 1 row of predictions, "
-        "1 row of tags."
+        "1 image had changed; removed what was computed from it, for the next embed, tag and "
+        "predict to compute again: 1 row of embeddings, 1 row of other embeddings, "
+        "1 row of predictions, 1 row of tags."
     )
     assert kept(loaded) == {table: {*NAMES} - {"cat/b.png"} for table in TABLES}
     # Nobody else's results.
@@ -173,7 +173,7 @@ def test_what_is_gone_is_told_and_dropped_when_asked(folder: Path, loaded: Path)
     assert (done.images, done.gone) == (0, 2)
     # All rows of these images, somebody else's too: there is no such image any more.
     assert done.note == (
-        "Dropped 2 images whose files are gone; computed from them, and dropped: 4 rows of "
+        "Dropped 2 images whose files are gone, and what was computed from them: 4 rows of "
         "embeddings, 4 rows of other embeddings, 4 rows of predictions, 4 rows of tags."
     )
     left = {*NAMES[2:]}
@@ -281,12 +281,34 @@ def test_a_dry_run_writes_nothing(folder: Path, loaded: Path) -> None:
     done = load_images(folder, loaded, prune=True, dry_run=True)
     assert (done.images, done.changed, done.gone, done.dry_run) == (2, 1, 1, True)
     assert done.note == (
-        "Nothing was written. 1 image of them had changed. It would drop 1 image whose files are "
-        "gone."
+        "Nothing was written. 1 of them has changed. It would drop 1 image whose files are gone."
     )
     assert (everything(loaded), loaded.read_bytes()) == (before, bytes_before)
     done = load_images(folder, loaded, prune=True)
     assert (done.images, done.changed, done.gone, done.dry_run) == (2, 1, 1, False)
+
+
+def test_a_dry_run_of_what_is_refused(folder: Path, loaded: Path) -> None:
+    shutil.rmtree(folder / "dog")
+    before = everything(loaded)
+    for options, takes in (
+        ({"prune": True}, "; this takes --prune-all"),
+        ({"prune_all": True}, ""),
+    ):
+        done = load_images(folder, loaded, dry_run=True, **options)
+        assert done.note.endswith(f"It would drop 3 images whose files are gone{takes}.")
+    with pytest.warns(ps.InputWarning, match="the files of 3 of 5 images are gone"):
+        assert load_images(folder, loaded, dry_run=True).note == "Nothing was written."
+    assert everything(loaded) == before
+
+
+def test_what_had_no_results(folder: Path, db: Path) -> None:
+    load_images(write(folder, *NAMES), db)
+    (folder / NAMES[0]).write_bytes(content_of("other"))
+    (folder / NAMES[1]).unlink()
+    assert load_images(folder, db, prune=True).note == (
+        "Dropped 1 image whose files are gone.\n1 image had changed."
+    )
 
 
 def test_a_dry_run_makes_no_database(folder: Path, db: Path) -> None:
