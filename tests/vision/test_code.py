@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 import prime_sql as ps
@@ -120,7 +121,8 @@ def test_a_changed_function_is_another_model(few: Path, project: Path) -> None:
     # As a version before noted it: nothing is known of the code, and nothing is refused.
     noted = json.loads(query(few, "select settings from model_settings")[0][0])
     assert len(noted.pop("code")) == 64
-    query(few, f"update model_settings set settings = '{json.dumps(noted, sort_keys=True)}'")
+    with duckdb.connect(few) as con:
+        con.execute("update model_settings set settings = ?", [json.dumps(noted, sort_keys=True)])
     assert "Classified 0 images" in predict().stderr
 
     (project / "mine/part.py").write_text("def answer(of):\n    return 'light'\n")

@@ -50,6 +50,11 @@ def everything(db: Path) -> dict[str, Any]:
         return {name: sorted(map(str, con.sql(f'from "{name}"').fetchall())) for (name,) in names}
 
 
+def change(db: Path, statement: str) -> None:
+    with duckdb.connect(db) as con:
+        con.execute(statement)
+
+
 # Changed ------------------------------------------------------------------------------------------
 
 
@@ -126,7 +131,7 @@ def test_too_recent_a_time_says_nothing(folder: Path, db: Path, hashed: list[str
 
 def test_a_database_without_sizes_and_times(folder: Path, loaded: Path, hashed: list[str]) -> None:
     """As versions before made them: every file is read once, and what changed is noticed."""
-    query(loaded, "drop table image_files")
+    change(loaded, "drop table image_files")
     (folder / "dog/e.png").write_bytes(content_of("other"))
     assert load_images(folder, loaded).changed == 1
     assert sorted(hashed) == NAMES
@@ -260,7 +265,7 @@ def test_what_was_loaded_through_a_link_goes(folder: Path, db: Path) -> None:
     (folder / "cat/linked").symlink_to(folder / "dog")
     with pytest.warns(ps.InputWarning, match="reached twice"):
         load_images(folder, db)
-    query(db, f"update images set image_id = 'cat/linked/c.png', label = 'cat', "
+    change(db, f"update images set image_id = 'cat/linked/c.png', label = 'cat', "
               f"uri = '{folder}/cat/linked/c.png' where image_id = 'dog/c.png'")  # fmt: skip
     with pytest.warns(ps.InputWarning, match="reached twice"):
         done = load_images(folder, db, prune=True)
@@ -276,7 +281,7 @@ def test_a_dry_run_writes_nothing(folder: Path, loaded: Path) -> None:
     (folder / "cat/b.png").write_bytes(content_of("other"))
     os.utime(folder / "dog/c.png", (LONG_AGO, LONG_AGO + 1))
     (folder / "cat/a.png").unlink()
-    query(loaded, "drop table image_files")
+    change(loaded, "drop table image_files")
     before, bytes_before = everything(loaded), loaded.read_bytes()
     done = load_images(folder, loaded, prune=True, dry_run=True)
     assert (done.images, done.changed, done.gone, done.dry_run) == (2, 1, 1, True)
