@@ -117,6 +117,7 @@ Threads = Annotated[
     cls=Command,
     epilog="""
     prime-sql images photos/ --db p.duckdb
+    prime-sql images photos/ --db p.duckdb --prune --dry-run
     prime-sql images 'photos/*/*.jpg' --db p.duckdb
     prime-sql images manifest.csv --db p.duckdb --uri file --label class
     prime-sql images 'shards/*.parquet' --db p.duckdb --bytes image
@@ -185,11 +186,38 @@ def images(
             rich_help_panel=RESULTS,
         ),
     ] = False,
+    prune: Annotated[
+        bool,
+        typer.Option(
+            "--prune",
+            help="Drop images whose files are gone, with their embeddings, tags and predictions.",
+            rich_help_panel=RESULTS,
+        ),
+    ] = False,
+    prune_all: Annotated[
+        bool,
+        typer.Option(
+            "--prune-all",
+            help="Drop them even if more than half of the images are gone.",
+            rich_help_panel=RESULTS,
+        ),
+    ] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Say what would be loaded and dropped; write nothing.",
+            rich_help_panel=RESULTS,
+        ),
+    ] = False,
     threads: Threads = None,
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Load images into the tables images and image_problems."""
+    """Load images into the tables images and image_problems.
+
+    Images whose files have changed since they were loaded are read again.
+    """
     from prime_sql import vision
 
     with watched_images(quiet, verbose) as (on_sql, on_images):
@@ -203,6 +231,9 @@ def images(
             split=split,
             root=root,
             replace=replace,
+            prune=prune,
+            prune_all=prune_all,
+            dry_run=dry_run,
             threads=threads,
             on_sql=on_sql,
             on_images=on_images,
@@ -281,7 +312,10 @@ def report_done(done: Done, db: Path, quiet: bool, what: str = "images") -> None
     by = f" with {done.model}" if done.model else ""
     rate = f" ({done.images / done.seconds:,.0f} a second)" if done.images > 1 else ""
     noun = what if done.images != 1 else what.removesuffix("s")
-    say(f"{_DID[done.step]} {done.images:,} {noun}{by} into {done.table} of {db}{rate}.")
+    if done.dry_run:
+        say(f"Would load {done.images:,} {noun} into {done.table} of {db}.")
+    else:
+        say(f"{_DID[done.step]} {done.images:,} {noun}{by} into {done.table} of {db}{rate}.")
     if done.note:
         say(done.note)
     if done.problems:

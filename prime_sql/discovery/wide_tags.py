@@ -93,6 +93,7 @@ def _where_present(
         words = session.execute("check_tags", f"select 1 from wide_values where {is_word} limit 1")
         as_numbers = not words
     session.step(path, view=True, as_numbers=as_numbers, **values)
+    written = quoting.written(condition, session.conditions, comments=False)
     try:
         session.create(
             "present_values",

@@ -9,10 +9,12 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from prime_sql.engine import queries
 from prime_sql.engine.database import Destination
 from prime_sql.engine.errors import InputError, OptionError, PrimeSqlError, first_line
+from prime_sql.engine.interrupts import InterruptError, heard, listen, note
 from prime_sql.engine.session import OnSql, Session
 from prime_sql.vision.clip import Clip, weights
 from prime_sql.vision.functions import ImageFunction, udf
@@ -187,7 +189,7 @@ def _embed_texts(clip: Clip, template: str, table: str, session: Session, start:
     new = queries.find("vision/todo/new_texts").render(session.dialect, **values)
     count = session.create("new_texts", new)
     texts = session.backend.table("new_texts")
-    with calling(clip.embed_text_array, clip.name) as function:
+    with calling(clip.embed_text_array, clip.name, rows=32) as function:
         apply = udf(function, "clip_embed_text", ["string"], clip.returns)
         session.create_from("outputs", texts.select(texts.text, output=apply(texts.prompt)))
     with session.transaction():
@@ -198,33 +200,44 @@ def _embed_texts(clip: Clip, template: str, table: str, session: Session, start:
 
 
 @contextmanager
-def calling(function: Callable[..., Any], name: str) -> Iterator[Callable[..., Any]]:
+def calling(
+    function: Callable[..., Any], name: str, rows: int = 256
+) -> Iterator[Callable[..., Any]]:
     """Yield the function for an engine to call, and raise unchanged what it raises.
 
     An engine calls from several threads, which models were not made for, and passes on only the
-    text of an error.
+    text of an error. It gives the function `rows` at a time, so that an interrupt is heard soon.
 
     Raises
     ------
     PrimeSqlError
         Instead of an error that is not ours.
     """
+    listen()
     one_at_a_time = threading.Lock()
     raised: list[BaseException] = []
 
     def call(*columns: Any) -> Any:
-        with one_at_a_time:
-            try:
-                return function(*columns)
-            except BaseException as error:
-                raised.append(error)
-                raise
+        before = heard()
+        try:
+            with one_at_a_time:
+                parts = []
+                for first in range(0, max(1, len(columns[0])), rows):
+                    if heard() > before:
+                        raise InterruptError(f"{name} was interrupted")
+                    parts.append(function(*(column.slice(first, rows) for column in columns)))
+                return parts[0] if len(parts) == 1 else pa.concat_arrays(parts)
+        except BaseException as error:
+            raised.append(error)
+            if isinstance(error, KeyboardInterrupt):
+                note()
+            raise
 
     try:
         yield call
     except Exception as error:
-        if not raised:
-            raise
+        if not raised or isinstance(raised[0], InterruptError):
+            raise  # of an interrupt, the engine says it as it does elsewhere
         if isinstance(raised[0], PrimeSqlError) or not isinstance(raised[0], Exception):
             raise raised[0] from error
         raise PrimeSqlError(

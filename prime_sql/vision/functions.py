@@ -10,7 +10,7 @@ import os
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence, Sized
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
 
@@ -19,6 +19,7 @@ import pyarrow as pa
 from ibis.formats.pyarrow import PyArrowType
 
 from prime_sql.engine.errors import OptionError, PrimeSqlError, first_line
+from prime_sql.engine.interrupts import InterruptError, heard, note
 from prime_sql.vision.network import Model
 from prime_sql.vision.pictures import PictureError, decode, read
 
@@ -76,8 +77,8 @@ class ImageFunction:
         self._work, self._run = work, run
         if threads is not None and threads < 1:
             raise OptionError(f"threads must be at least 1, got {threads}")
-        self._threads = threads or _cores()
-        self._beside = _has_accelerator() if beside is None else beside
+        self._threads = threads or cores()
+        self._beside = has_accelerator() if beside is None else beside
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix=f"{name}_decode")
         self._ahead: dict[str | bytes, Future[Any]] = {}
         self._following: Sequence[str] = ()
@@ -97,30 +98,41 @@ class ImageFunction:
 
     def __call__(self, uris: pa.ChunkedArray) -> pa.Array:
         """Return one result for each image; null for null and for what cannot be used."""
-        with self._device:
-            self.failure = None
-            try:
-                return self._apply(uris.to_pylist())
-            except BaseException as error:
-                self.failure = error
-                raise
+        before = heard()
+        try:
+            with self._device:
+                self.failure = None
+                try:
+                    self._check(before)
+                    return self._apply(uris.to_pylist(), before)
+                except BaseException as error:
+                    self.failure = error
+                    raise
+        except KeyboardInterrupt:
+            note()  # for calls in the engine's other threads
+            raise
 
-    def _apply(self, uris: list[str | bytes | None]) -> pa.Array:
+    def _check(self, before: int) -> None:
+        """End the call if it was interrupted since it began."""
+        if self._closed or heard() > before:
+            raise InterruptError(f"{self.name} was interrupted")
+
+    def _apply(self, uris: list[str | bytes | None], before: int) -> pa.Array:
         parts: list[pa.Array] = []
         batch: list[Any] = []
         places: list[int | None] = []  # of each URI's result in all parts together
         good = 0
-        for prepared in self._prepared(uris):
+        for prepared in self._prepared(uris, before):
             places.append(None if prepared is None else good)
             if prepared is not None:
                 batch.append(prepared)
                 good += 1
             if len(batch) >= self.batch_size:
-                parts += self._halving(batch)
+                parts += self._halving(batch, before)
                 batch = []
                 if self.on_batch is not None:
                     self.on_batch(len(places))
-        parts += self._halving(batch)
+        parts += self._halving(batch, before)
         results = pa.chunked_array(parts, self.returns).combine_chunks()
         return results if good == len(places) else results.take(pa.array(places, pa.int64()))
 
@@ -142,14 +154,13 @@ class ImageFunction:
     def _under_way(self, waiting: Sized) -> int:
         return len(waiting) + len(self._ahead)
 
-    def _prepared(self, uris: list[str | bytes | None]) -> Iterator[Any]:
+    def _prepared(self, uris: list[str | bytes | None], before: int) -> Iterator[Any]:
         """Yield each URI's prepared picture, in order, or None."""
         waiting: deque[tuple[str | bytes, Future[Any]] | None] = deque()
         upcoming, following = iter(uris), iter(self._following)
         self._following = ()
         for _ in uris:
-            if self._closed:
-                raise PrimeSqlError(f"{self.name} was interrupted")
+            self._check(before)
             # With a device the threads keep a window full, beyond the end of this call. On a CPU
             # they and the model take turns: at the same time, OpenMP's threads would spin while
             # one of them waits for its core, and the model would take up to twice as long.
@@ -165,12 +176,13 @@ class ImageFunction:
                     break
                 self._ahead[uri] = self._future(uri)
             if not self._beside:
-                wait([entry[1] for entry in waiting if entry is not None])
+                self._wait([entry[1] for entry in waiting if entry is not None], before)
             first = waiting.popleft()
             if first is None:
                 yield None
                 continue
             uri, future = first
+            self._wait([future], before)
             try:
                 yield future.result()
             except PictureError as error:
@@ -182,17 +194,26 @@ class ImageFunction:
                 self.problems[uri] = f"{type(error).__name__}: {first_line(error)}"
                 yield None
 
+    def _wait(self, futures: Iterable[Future[Any]], before: int) -> None:
+        """Wait for pictures, which may come from a network that does not answer."""
+        waiting = {future for future in futures if not future.done()}
+        while waiting:
+            waiting = wait(waiting, timeout=_LISTENS).not_done
+            self._check(before)
+
     def _future(self, uri: str | bytes) -> Future[Any]:
         future = self._ahead.pop(uri, None)
         return future if future is not None else self._pool.submit(self._work, uri)
 
-    def _halving(self, batch: list[Any]) -> list[pa.Array]:
+    def _halving(self, batch: list[Any], before: int) -> list[pa.Array]:
         """Run a batch; if it does not fit into the device's memory, in halves from then on."""
         if not batch:
             return []
         if len(batch) > self.batch_size:
             half = self.batch_size
-            return [*self._halving(batch[:half]), *self._halving(batch[half:])]
+            parts = (batch[:half], batch[half:])
+            return [result for part in parts for result in self._halving(part, before)]
+        self._check(before)
         try:
             result = self._run(batch)
         except Exception as error:
@@ -211,19 +232,22 @@ class ImageFunction:
                 )
             return [result]
         _free_memory()  # outside the handler, as the traceback holds on to the tensors
-        return self._halving(batch)
+        return self._halving(batch, before)
 
 
 _END: Any = object()
+_LISTENS = 0.2  # seconds between two looks for an interrupt
 
 
-def _cores() -> int:
+def cores() -> int:
+    """Return how many cores this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
-def _has_accelerator() -> bool:
+def has_accelerator() -> bool:
+    """Return whether torch, if it is imported, has a device besides the CPU."""
     torch = sys.modules.get("torch")
     return torch is not None and (torch.cuda.is_available() or torch.backends.mps.is_available())
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import glob
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+import time
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +20,33 @@ from prime_sql.engine.database import Destination
 from prime_sql.engine.errors import InputError, did_you_mean, shorten
 from prime_sql.engine.open_source import open_source
 from prime_sql.engine.session import OnSql, Session
-from prime_sql.engine.sources import CSV, DATABASE, JSON, PARQUET, Wanted, describe
-from prime_sql.vision.functions import ImageFunction
-from prime_sql.vision.pictures import read, upright_size
-from prime_sql.vision.steps import Done, OnImages, Step, columns, open_session, run
+from prime_sql.engine.sources import CSV, JSON, PARQUET, Wanted, describe
+from prime_sql.vision import changes
+from prime_sql.vision.folders import Listing, from_the_root, is_of_files, list_files
+from prime_sql.vision.functions import ImageFunction, cores
+from prime_sql.vision.pictures import local_path, read, upright_size
+from prime_sql.vision.steps import (
+    Done,
+    ImageProgress,
+    OnImages,
+    Step,
+    columns,
+    open_session,
+    run,
+)
 
-# The names that folders of splits have, in the layouts of ImageNet, torchvision and Hugging Face.
-SPLITS = {"train", "training", "val", "valid", "validation", "dev", "test", "testing"}
 URI_COLUMNS = ("uri", "path", "file", "file_name", "filename")
 BYTES_COLUMNS = ("bytes", "image")
 
-_FACTS = pa.struct([("width", pa.int32()), ("height", pa.int32()), ("sha256", pa.string())])
+_FACTS = pa.struct(
+    {
+        "width": pa.int32(),
+        "height": pa.int32(),
+        "sha256": pa.string(),
+        "file_size": pa.int64(),
+        "modified_ns": pa.int64(),
+    }
+)
 _LISTED = pa.schema(
     [(name, pa.string()) for name in ("image_id", "uri", "split", "label")]
     + [("bytes", pa.binary())]
@@ -47,6 +64,9 @@ def load_images(
     split: str = "split",
     root: str | os.PathLike[str] | None = None,
     replace: bool = False,
+    prune: bool = False,
+    prune_all: bool = False,
+    dry_run: bool = False,
     threads: int | None = None,
     on_sql: OnSql | None = None,
     on_images: OnImages | None = None,
@@ -54,7 +74,10 @@ def load_images(
     """Load images into the tables ``images`` and ``image_problems`` of a database.
 
     Every file is decoded once, so that what cannot be used is known before a model sees it.
-    Images that were loaded before are left as they are.
+    Images that were loaded before are left as they are, unless their files have changed: if a size
+    or a time differs, and then the SHA-256. Such images are read again, and what models computed
+    from them is removed, so that the next step computes it again. Only files on this machine are
+    compared.
 
     Parameters
     ----------
@@ -78,6 +101,13 @@ def load_images(
     replace
         Read the images that were loaded before again. What was computed from an image whose file
         or label has changed is removed, so that the next step computes it again.
+    prune
+        Drop images whose files are gone: of the folder, or of the table's rows. With them go all
+        embeddings, tags and predictions of these images. It is refused if more than half are gone.
+    prune_all
+        Drop them even then.
+    dry_run
+        Compare, count and warn, but write nothing.
     threads
         Threads that read and decode; one per core if left out.
     on_sql, on_images
@@ -90,28 +120,112 @@ def load_images(
     WarehouseError
         When the database cannot be opened.
     """
-    with open_session(into, on_sql, has_images=False) as session:
+    start = time.perf_counter()
+    where = describe(source)
+    wants_gone = prune or prune_all
+    with open_session(into, on_sql, has_images=False, dry_run=dry_run) as session:
         names = (image_id, uri, bytes_, label, split)
-        _list(source, session, names, root, replace=replace)
-        function = ImageFunction(
-            "image_facts", _FACTS, _facts, _as_facts, threads=threads, beside=True
+        listing = _list(source, session, names, root, replace=replace, may_be_empty=wants_gone)
+        if listing is not None:
+            listing.tell(where)
+        none = "select cast(null as varchar) as table_name, cast(null as bigint) as dropped"
+        session.create("forgotten", f"{none} where false")
+
+        def on_checked(checked: int, total: int) -> None:
+            if on_images is not None:
+                on_images(ImageProgress("images", checked, total, time.perf_counter() - start))
+
+        found = changes.find(
+            session,
+            listing,
+            threads=threads or cores(),
+            on_checked=on_checked,
+            read_changed=not replace,
+            writes=not dry_run,
         )
-        step = Step(
-            "images",
-            model="",
-            table="images",
-            to_do=queries.find("vision/todo/to_read").render(session.dialect, again=replace),
-            write=queries.find("vision/write/read").render(
+        if listing is not None and not (listing.rows or found.gone):
+            raise _no_file(where)
+        changes.check(found, where, prune=wants_gone, in_any_case=prune_all or dry_run)
+        to_do = queries.find("vision/todo/to_read").render(session.dialect, again=replace)
+        if dry_run:
+            count = session.create("to_do", to_do)
+            seconds = time.perf_counter() - start
+            done = Done("images", "", "images", count, 0, seconds, dry_run=True)
+            note = _what_would_be(found, wants_gone, prune_all)
+        else:
+            if wants_gone and found.gone:
+                changes.prune(session)
+            dropped = changes.counted(session)
+            session.execute("forgotten", "delete from forgotten")
+            function = ImageFunction(
+                "image_facts", _FACTS, _facts, _as_facts, threads=threads, beside=True
+            )
+            write = queries.find("vision/write/read").render(
                 session.dialect, computed=_computed(session)
-            ),
+            )
+            step = Step("images", model="", table="images", to_do=to_do, write=write)
+            done = run(step, function, session, on_images)
+            changes.tell_same_content(session, where)
+            changes.tell_what_to_install(session, where)
+            forgotten = changes.counted(session)
+            note = _what_was_dropped(dropped, len(found.gone) if wants_gone else 0, forgotten)
+            done = dataclasses.replace(done, changed=forgotten.get("images", 0))
+        return dataclasses.replace(
+            done, note=note, gone=len(found.gone), changed=done.changed or len(found.changed)
         )
-        return run(step, function, session, on_images)
+
+
+def _what_would_be(found: changes.Changes, wants_gone: bool, prune_all: bool) -> str:
+    said = ["Nothing was written."]
+    if found.changed:
+        count = len(found.changed)
+        said.append(f"{count:,} of them {'has' if count == 1 else 'have'} changed.")
+    if wants_gone and found.gone:
+        takes = "; this takes --prune-all" if found.are_most_gone and not prune_all else ""
+        said.append(f"It would drop {_images(len(found.gone))} whose files are gone{takes}.")
+    return " ".join(said)
+
+
+def _what_was_dropped(dropped: dict[str, int], gone: int, forgotten: dict[str, int]) -> str:
+    said = []
+    if gone:
+        results = changes.in_words(dropped)
+        and_results = f", and what was computed from them: {results}" if results else ""
+        said.append(f"Dropped {_images(gone)} whose files are gone{and_results}.")
+    changed = forgotten.get("images", 0)
+    if changed:
+        results = changes.in_words(forgotten)
+        and_results = (
+            f"; removed what was computed from {'it' if changed == 1 else 'them'}, for the next "
+            f"embed, tag and predict to compute again: {results}"
+            if results
+            else ""
+        )
+        said.append(f"{_images(changed)} had changed{and_results}.")
+    return "\n".join(said)
+
+
+def _images(count: int) -> str:
+    return f"{count:,} image{'' if count == 1 else 's'}"
 
 
 def _facts(uri: str) -> dict[str, Any]:
+    path = local_path(uri)
+    modified = None
+    if path is not None:
+        try:  # before it is read: what is written meanwhile shows next time
+            modified = changes.settled_time(Path(path).stat())
+        except (OSError, ValueError):
+            modified = None  # reading says why
     content = read(uri)
     width, height = upright_size(content)
-    return {"width": width, "height": height, "sha256": hashlib.sha256(content).hexdigest()}
+    return {
+        "width": width,
+        "height": height,
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "file_size": len(content),
+        "modified_ns": modified,
+    }
 
 
 def _as_facts(batch: list[dict[str, Any]]) -> pa.Array:
@@ -145,20 +259,25 @@ def _list(
     root: str | os.PathLike[str] | None,
     *,
     replace: bool,
-) -> None:
-    """Make the session's ``listed`` (image_id, uri, split, label, bytes) and check it."""
-    if isinstance(source, (str, os.PathLike)) and _is_of_files(str(os.fspath(source))):
-        rows = list(_in_files(str(os.fspath(source))))
-        if not rows:
-            raise InputError(f"there is no file in {source}; give a folder with images")
-        listed = ibis.memtable(pa.Table.from_pylist(rows, schema=_LISTED))
+    may_be_empty: bool,
+) -> Listing | None:
+    """Make the session's ``listed`` (image_id, uri, split, label, bytes) and check it.
+
+    Return where the files are, None if a table lists them.
+    """
+    listing = None
+    if isinstance(source, (str, os.PathLike)) and is_of_files(str(os.fspath(source))):
+        listing = list_files(str(os.fspath(source)))
+        if not listing.rows and not may_be_empty:
+            raise _no_file(describe(source))
+        listed = ibis.memtable(pa.Table.from_pylist(listing.rows, schema=_LISTED))
     else:
         listed = _in_table(source, session, names, root)
     session.create_from("listed", listed)
     session.drop("source_images_rows")
     found = session.check("vision/checks/listed")
     where = describe(source)
-    if not found["images"]:
+    if not found["images"] and listing is None:
         raise InputError(f"{where} has no rows; give at least one image")
     for what, column in (("no_id", "image_id"), ("no_file", "uri")):
         if found[what]:
@@ -177,86 +296,11 @@ def _list(
             f"them, such as {shorten(found['taken_example'])}; give these others (load the folder "
             "above both, or a table with a column image_id), or replace the old ones with --replace"
         )
+    return listing
 
 
-def _is_of_files(name: str) -> bool:
-    """Tell a folder, a glob of images or one image from a table."""
-    lower = name.lower()
-    if os.path.isdir(name):  # noqa: PTH112  # Path.is_dir raises where a name is too long
-        return True
-    if lower.endswith((*PARQUET, *CSV, *JSON, *DATABASE)):
-        return False
-    if glob.has_magic(name) and not os.path.exists(name):  # noqa: PTH110
-        if not glob.glob(name, recursive=True):
-            raise InputError(f"no file matches {name}")
-        return True
-    if os.path.isfile(name):  # noqa: PTH113
-        return True
-    if "/" in name and ":" not in name:  # not the name of a table
-        path = Path(name)
-        near = [file.name for file in path.parent.iterdir()] if path.parent.is_dir() else []
-        raise InputError(f"there is no file or folder {name}.{did_you_mean(path.name, near)}")
-    return False
-
-
-def _in_files(name: str) -> Iterator[dict[str, str | None]]:
-    """Yield the files of a folder or glob, sorted by path, without hidden ones."""
-    if os.path.isdir(name):  # noqa: PTH112
-        base, files = Path(name), _walk(name)
-    elif glob.has_magic(name) and not os.path.exists(name):  # noqa: PTH110
-        fixed = []
-        for part in Path(name).parts[:-1]:
-            if glob.has_magic(part):
-                break
-            fixed.append(part)
-        base = Path(*fixed)
-        files = sorted(Path(file) for file in glob.glob(name, recursive=True))
-        files = [file for file in files if file.is_file()]
-    else:
-        base, files = Path(name).parent, [Path(name)]
-    relative = [file.relative_to(base) for file in files]
-    base = _from_the_root(base)
-    folders = {path.parts[0] for path in relative if len(path.parts) > 1}
-    in_splits = bool(folders) and folders <= SPLITS
-    for path in relative:
-        parents = list(path.parts[:-1])
-        split = parents.pop(0) if in_splits and parents else None
-        yield {
-            "image_id": _printable(path.as_posix()),
-            "uri": _uri(base / path),
-            "split": split and _printable(split),
-            "label": _printable(parents[0]) if parents else None,
-        }
-
-
-def _walk(name: str) -> list[Path]:
-    files, seen = [], set()
-
-    def list_as_file(error: OSError) -> None:
-        files.append(Path(error.filename))  # a folder that cannot be read is a problem of its own
-
-    for place, folders, names in os.walk(name, onerror=list_as_file, followlinks=True):
-        # Following a link to a folder above would never end.
-        real = os.path.realpath(place)
-        folders[:] = [] if real in seen else sorted(f for f in folders if not f.startswith("."))
-        files += [] if real in seen else [Path(place, n) for n in names if not n.startswith(".")]
-        seen.add(real)
-    return sorted(files)
-
-
-def _from_the_root(folder: Path) -> Path:
-    """Return an absolute path that is the same wherever it is written from."""
-    return folder.resolve() if ".." in folder.parts else folder.absolute()
-
-
-def _uri(file: Path) -> str:
-    name = str(file)
-    # A name that is not UTF-8 is not text.
-    return name if _printable(name) == name else file.as_uri()
-
-
-def _printable(name: str) -> str:
-    return name.encode("utf-8", "backslashreplace").decode()
+def _no_file(where: str) -> InputError:
+    return InputError(f"there is no file in {where}; give a folder with images")
 
 
 def _in_table(
@@ -327,7 +371,7 @@ def _root(source: Any, root: str | os.PathLike[str] | None) -> str:
         is_file = name.lower().endswith((*PARQUET, *CSV, *JSON)) and "://" not in name
         root = Path(name).parent if is_file and not glob.has_magic(name) else "."
     text = str(root)
-    return text.rstrip("/") + "/" if "://" in text else f"{_from_the_root(Path(text))}/"
+    return text.rstrip("/") + "/" if "://" in text else f"{from_the_root(Path(text))}/"
 
 
 def _absolute(path: Value, root: str) -> Value:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import importlib
 import json
+import traceback
 from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from prime_sql.engine.errors import InputError, OptionError, did_you_mean
+from prime_sql.engine.errors import InputError, OptionError, did_you_mean, first_line
 from prime_sql.vision.architectures import (
     Preparation,
     timm_network,
@@ -16,6 +17,7 @@ from prime_sql.vision.architectures import (
     transformers_network,
 )
 from prime_sql.vision.classifiers import Classifier, FunctionClassifier, NetworkClassifier
+from prime_sql.vision.code import fingerprint
 from prime_sql.vision.exported import SUFFIXES, file_network, import_from_here
 from prime_sql.vision.network import Place, need
 
@@ -124,6 +126,19 @@ def load(
     return NetworkClassifier(model, loaded, classes, str(labels or ""), name)
 
 
+def code_of(model: str) -> str | None:
+    """Return a SHA-256 of the code of a Python function; None for a model of another form.
+
+    Raises
+    ------
+    InputError
+        When the code has changed since it was imported.
+    """
+    if ":" not in model or _form(model)[0] != "function":
+        return None
+    return fingerprint(model.partition(":")[0], _function(model))
+
+
 # What the user means ------------------------------------------------------------------------------
 
 
@@ -227,11 +242,13 @@ def _function(name: str) -> Callable[[list[Image.Image]], Any]:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
-            raise  # the module is there, and one that it imports is not
+            raise InputError(_broken(module_name, error)) from error
         raise InputError(
             f"there is no Python module {error.name!r}, neither installed nor in {Path.cwd()}; "
             f"a model is {FORMS}"
         ) from error
+    except Exception as error:  # whatever its author wrote there
+        raise InputError(_broken(module_name, error)) from error
     try:
         function: Any = reduce(getattr, attribute.split("."), module)
     except AttributeError as error:
@@ -240,3 +257,15 @@ def _function(name: str) -> Callable[[list[Image.Image]], Any]:
     if not callable(function):
         raise InputError(f"{name} is a {type(function).__name__}, which cannot be called")
     return function  # type: ignore[no-any-return]
+
+
+def _broken(module: str, error: Exception) -> str:
+    if isinstance(error, SyntaxError):
+        file, line = error.filename, error.lineno
+    else:  # the last line of a file, below which only the machinery of imports is
+        frames = traceback.extract_tb(error.__traceback__)
+        file, line = next((f.filename, f.lineno) for f in reversed(frames) if f.filename[:1] != "<")
+    return (
+        f"the Python module {module} cannot be imported: {type(error).__name__}: "
+        f"{first_line(error)} ({file}, line {line})"
+    )

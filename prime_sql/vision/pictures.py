@@ -15,6 +15,7 @@ from urllib.parse import unquote_to_bytes, urlsplit
 from urllib.request import url2pathname
 
 from prime_sql.engine.errors import first_line
+from prime_sql.vision import formats
 from prime_sql.vision.network import need
 
 if TYPE_CHECKING:
@@ -81,6 +82,13 @@ def _fetch(uri: str) -> bytes:
     return content
 
 
+def local_path(uri: str) -> str | None:
+    """Return the path of a file on this machine, None for any other URI."""
+    if "://" not in uri and not uri[:5].lower().startswith(("data:", "file:")):
+        return uri
+    return _path(uri) if uri[:5].lower() == "file:" else None
+
+
 def _path(uri: str) -> str:
     path = urlsplit(uri).path
     # A name need not be UTF-8.
@@ -123,6 +131,9 @@ def open_picture(content: bytes) -> Image.Image:
     pil = need("PIL.Image")
     pil.init()  # all formats, not only the usual ones
     _ignore_warnings()
+    kind = formats.kind_of(content)
+    if kind is not None:
+        return _open_other(content, kind)
     try:
         picture: Image.Image = pil.open(
             io.BytesIO(content), formats=[name for name in FORMATS if name in pil.OPEN]
@@ -133,6 +144,19 @@ def open_picture(content: bytes) -> Image.Image:
         raise PictureError(f"too large: {_first_line(error)}") from error
     except Exception as error:  # a damaged file can raise anything in its decoder
         raise PictureError(f"damaged: {_first_line(error)}") from error
+    return picture
+
+
+def _open_other(content: bytes, kind: str) -> Image.Image:
+    """Open a picture with the package for its format."""
+    try:
+        picture = formats.opened(content, kind, MAX_PIXELS)
+    except ModuleNotFoundError as error:
+        raise PictureError(formats.missing(kind)) from error
+    except Exception as error:  # anything, as above; its words are no better than these
+        raise PictureError(f"begins like {kind}, but cannot be opened as one") from error
+    if picture is None:
+        raise PictureError(f"too large: at most {MAX_PIXELS:,} pixels are decoded")
     return picture
 
 
@@ -155,9 +179,9 @@ def upright_size(content: bytes) -> tuple[int, int]:
         As `decode`.
     """
     decoded = decode(content, least=1)
-    picture = open_picture(content)
-    if picture.format not in ("JPEG", "MPO"):
+    if not content.startswith(b"\xff\xd8"):  # as JPEG and MPO do
         return decoded.size  # whole, as some formats have their EXIF data after the pixels
+    picture = open_picture(content)
     width, height = picture.size
     return (height, width) if _orientation(picture) in (5, 6, 7, 8) else (width, height)
 

@@ -82,6 +82,9 @@ def predict(
             "std": std,
             "resize": resize,
         }
+        code = loading.code_of(model)
+        if code is not None:
+            settings["code"] = code
         settle(session, "predict", table, classifier.name, settings, replace=replace)
         function = ImageFunction.over(classifier, "predict", batch_size=size, threads=threads)
         values = {"table": table, "model": classifier.name}

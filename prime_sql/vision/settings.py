@@ -11,6 +11,9 @@ from prime_sql.engine import queries
 from prime_sql.engine.errors import OptionError
 from prime_sql.engine.session import Session
 
+# What earlier versions did not note: their results are not refused for it.
+LATER = ("code",)
+
 
 def settle(
     session: Session,
@@ -45,10 +48,14 @@ def settle(
     results = f"from {queries.identifier(done)} where {column} = {queries.literal(model)} limit 1"
     place = f"table_name = {queries.literal(table)} and model = {queries.literal(model)}"
     known = session.execute("settings", f"select settings from model_settings where {place}")
-    others = known and known[0][0] != written and not replace
-    if others and session.execute("settings", results):
-        before = json.loads(known[0][0])
-        changed = [k for k in {**before, **settings} if before.get(k) != json.loads(written).get(k)]
+    before = json.loads(known[0][0]) if known else {}
+    now = json.loads(written)
+    changed = [
+        key
+        for key in {**before, **now}
+        if before.get(key) != now.get(key) and (key in before or key not in LATER)
+    ]
+    if known and changed and not replace and session.execute("settings", results):
         raise OptionError(
             f"{table} holds results of {model} with other settings ({', '.join(sorted(changed))}); "
             f"`prime-sql {step} --replace` recomputes them, --name keeps both"

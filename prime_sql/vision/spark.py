@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from prime_sql.engine.database import Database
+from prime_sql.engine.errors import OptionError
 from prime_sql.engine.session import Session
 from prime_sql.vision.spark_functions import register, udf
 from prime_sql.vision.spark_job import ROWS, SparkJob
@@ -70,7 +71,8 @@ def embed(
         Columns of `images`: the image, and the bytes of its file or a URI that every worker can
         open.
     replace
-        Embed all images again, and remove the model's earlier results.
+        Embed all images again, and remove the model's earlier results. Which images are done is
+        told by image_id alone: an image with other bytes under the same id needs this.
     options
         name, device, precision, batch_size and threads, as for `prime_sql.vision.embed`. The
         threads are those of one task; if left out, one per core of the task.
@@ -85,6 +87,7 @@ def embed(
     PrimeSqlError
         When the model cannot go on. What was written before stays.
     """
+    _refuse(options)
     specification = specify("embed", model, pretrained=pretrained, **options)
     with SparkJob(images, into, image_id, source, None) as job:
         return job.run(specification, table, replace=replace)
@@ -122,6 +125,7 @@ def predict(
     InputError, OptionError, PrimeSqlError
         As for `embed`.
     """
+    _refuse(options)
     specification = specify("predict", model, **options)
     with SparkJob(images, into, image_id, source, label) as job:
         return job.run(specification, table, replace=replace)
@@ -159,6 +163,7 @@ def tag_ram(
     InputError, OptionError, PrimeSqlError
         As for `embed`.
     """
+    _refuse(options)
     specification = specify("tag", kind, checkpoint=checkpoint, **options)
     same = _read_synonyms(synonyms)
     with SparkJob(images, into, image_id, source, None) as job:
@@ -207,6 +212,7 @@ def tag_clip(
     InputError, OptionError, PrimeSqlError
         As for `embed`.
     """
+    _refuse(options)
     check_template(template)
     threshold, top_k = chosen(threshold, top_k, calibrate)
     specification = specify("embed", model, pretrained=pretrained, **options)
@@ -219,6 +225,17 @@ def tag_clip(
         count = job.tag(tagger, name, (embeddings, done.model), table, same)
         seconds = done.seconds + time.perf_counter() - start
         return Done("tag", name, table, count, done.problems, seconds)
+
+
+def _refuse(options: dict[str, Any]) -> None:
+    """Refuse options of `load_images`, which has no counterpart here."""
+    for name in ("prune", "prune_all", "dry_run"):
+        if name in options:
+            raise OptionError(
+                f"{name} is for images in DuckDB. In Spark the images stay in a table of yours, "
+                "which nothing is noted of: leave images that are gone out of it, delete their "
+                "results by image_id, and use replace=True where bytes have changed"
+            )
 
 
 # Texts, read by the driver ------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -13,6 +14,7 @@ import pyarrow as pa
 from prime_sql.engine import queries
 from prime_sql.engine.errors import InputError, OptionError, did_you_mean
 from prime_sql.vision.network import need
+from prime_sql.vision.settings import LATER
 from prime_sql.vision.spark_workers import (
     EXTRA,
     Loaded,
@@ -176,13 +178,15 @@ class SparkJob:
         """Note the settings of the model, so that results of two settings are never mixed."""
         # Hashed: Spark hides properties that look like a password.
         key = f"prime_sql.{hashlib.sha256(loaded.name.encode()).hexdigest()}"
-        text = f"{loaded.settings}{synonyms}"
-        value = hashlib.sha256(text.encode()).hexdigest()
+        settings = json.loads(loaded.settings)
+        value = _hashed(settings, synonyms)
+        # As earlier versions noted it.
+        same = {value, _hashed({k: v for k, v in settings.items() if k not in LATER}, synonyms)}
         name = queries.identifier(self._named(table), "spark")
         known = {
             r["key"]: r["value"] for r in self.spark.sql(f"show tblproperties {name}").collect()
         }
-        if known.get(key, value) != value and not replace:
+        if known.get(key, value) not in same and not replace:
             raise OptionError(
                 f"{table} holds results of {loaded.name} with other settings; replace=True "
                 "recomputes them, name= keeps both"
@@ -218,6 +222,11 @@ class SparkJob:
             replace=replace,
             **values,
         )
+
+
+def _hashed(settings: dict[str, Any], synonyms: list[list[str]]) -> str:
+    text = f"{json.dumps(settings, sort_keys=True)}{synonyms}"
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _selected(images: DataFrame, image_id: str, source: str, label: str | None) -> DataFrame:

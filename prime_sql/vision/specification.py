@@ -89,6 +89,9 @@ class Specification:
             kept = {n: v for n, v in given.items() if n not in (*_FILES, "name", "trust")}
             name = Path(self.model).name
             settings = {"model": name, "files": fingerprint(*files), **kept}
+            code = loading.code_of(self.model) if self.step == "predict" else None
+            if code is not None:
+                settings["code"] = code
         return json.dumps(settings, sort_keys=True, default=str)
 
 

@@ -31,6 +31,7 @@ _LISTENS = 0.5  # seconds until a waiting thread hears an interrupt if the syste
 # The tables of the steps, by the script that creates each, and the columns that each must have.
 TABLES = {
     "images": ("image_id", "uri", "width", "height", "split", "label", "sha256"),
+    "image_files": ("image_id", "file_size", "modified_ns"),
     "embeddings": ("image_id", "model", "embedding"),
     "text_embeddings": ("text", "model", "template", "embedding"),
     "tags": ("image_id", "tag", "score", "tagger"),
@@ -84,6 +85,10 @@ class Done:
         Wall-clock time.
     note
         What else the user should know.
+    changed, gone
+        Images whose files had changed, and whose files are gone, since they were loaded.
+    dry_run
+        Whether nothing was done; the other numbers say what would have been.
     """
 
     step: str
@@ -93,11 +98,18 @@ class Done:
     problems: int
     seconds: float
     note: str = ""
+    changed: int = 0
+    gone: int = 0
+    dry_run: bool = False
 
 
 @contextmanager
 def open_session(
-    into: Destination, on_sql: OnSql | None = None, *, has_images: bool = True
+    into: Destination,
+    on_sql: OnSql | None = None,
+    *,
+    has_images: bool = True,
+    dry_run: bool = False,
 ) -> Iterator[Session]:
     """Open a database for steps over images, with the tables of images in it.
 
@@ -112,6 +124,9 @@ def open_session(
         Called after every statement.
     has_images
         Whether the images must have been loaded before.
+    dry_run
+        Open it for reading only, with empty tables in the session for those that it lacks; without
+        a file, in memory.
 
     Raises
     ------
@@ -125,6 +140,10 @@ def open_session(
         raise InputError("images go into a database that stays: a DuckDB file, or a connection")
     if has_images and isinstance(into, (str, os.PathLike)) and not Path(into).exists():
         raise InputError(f"there is no database {into}; {_LOAD_IMAGES}")
+    if dry_run:
+        with _reading(into, on_sql) as session:
+            yield session
+        return
     database = Database(into)
     new = database.path if database.is_new else None
     try:
@@ -146,6 +165,21 @@ def open_session(
         database.discard()
         if new is not None:
             new.unlink(missing_ok=True)
+
+
+@contextmanager
+def _reading(into: Destination, on_sql: OnSql | None) -> Iterator[Session]:
+    exists = not isinstance(into, (str, os.PathLike)) or Path(into).exists()
+    database = Database(into, read_only=True) if exists else Database(None)
+    try:
+        with Session(database.backend, on_sql) as session:
+            _check_columns(session, "images", "images")
+            for name in ("images", "image_files", "model_settings"):
+                if not columns(session, name):
+                    session.script("tables", _render(session, "tables/stand_ins", table=name))
+            yield session
+    finally:
+        database.discard()
 
 
 def _prepare(database: Database, on_sql: OnSql | None, *, has_images: bool) -> None:
@@ -170,19 +204,26 @@ def make(session: Session, kind: str, table: str | None = None, **values: Any) -
         When there is a table of this name with other columns.
     """
     name = table or kind
+    _check_columns(session, kind, name)
+    if kind != "images":
+        values["table"] = name
+    with session.transaction():
+        sql = queries.find(f"vision/tables/{kind}").render(session.dialect, **values)
+        session.script("tables", sql)
+
+
+def _check_columns(session: Session, kind: str, name: str) -> None:
+    for also in ("image_files",) if kind == "images" else ():
+        _check_columns(session, also, also)
     existing = columns(session, name)
     wrong = [f"without the column {c!r}" for c in TABLES[kind] if existing and c not in existing]
     key = TABLES[kind][0]
     if not wrong and existing and existing[key] != "VARCHAR":
         wrong = [f"whose {key} is {existing[key]}, not VARCHAR"]
     if wrong:
-        change = "rename it first" if kind == "images" else "name another one with --table"
+        is_fixed = kind in ("images", "image_files")
+        change = "rename it first" if is_fixed else "name another one with --table"
         raise InputError(f"the database has a table {name} of its own, {wrong[0]}; {change}")
-    if kind != "images":
-        values["table"] = name
-    with session.transaction():
-        sql = queries.find(f"vision/tables/{kind}").render(session.dialect, **values)
-        session.script("tables", sql)
 
 
 def columns(session: Session, table: str) -> dict[str, str]:

@@ -18,6 +18,8 @@ UNKNOWN = "not an image of a known format"
 
 HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(500)
 
+RAW = b"II*\0\x10\0\0\0CR\x02\0" + bytes(90)  # Canon's CR2
+
 BAD = {
     "zero bytes": (b"", "the file is empty"),
     "text": (b"no picture\n" * 50, UNKNOWN),
@@ -28,7 +30,9 @@ BAD = {
     "eps as Pillow writes it": (encoded("EPS"), UNKNOWN),
     "svg": (b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>', UNKNOWN),
     "mp4": (b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom" + bytes(500), UNKNOWN),
-    "heic": (HEIC, UNKNOWN),
+    "heic": (HEIC, "^HEIC, which needs another package: pip install pillow-heif$"),
+    "jpeg xl": (b"\xff\x0a" + bytes(90), "^JPEG XL, which .* pip install pillow-jxl-plugin$"),
+    "raw": (RAW, "^camera RAW, which needs another package: pip install rawpy$"),
     "zip": (b"PK\x03\x04" + bytes(60), UNKNOWN),
     "half a jpeg": (encoded("JPEG", NOISE)[:1500], "truncated"),
     "half a progressive jpeg": (encoded("JPEG", NOISE, progressive=True)[:1500], "truncated"),

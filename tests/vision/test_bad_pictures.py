@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import prime_sql as ps
-from prime_sql.vision import load_images
+from prime_sql.vision import formats, load_images
 from prime_sql.vision.pictures import (
     MAX_BYTES,
     MAX_PIXELS,
@@ -30,6 +30,14 @@ from tests.vision.samples import (
     encoded,
     exif,
 )
+
+
+@pytest.fixture(autouse=True)
+def pillow_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the packages for other formats, whatever is installed."""
+    for module, _ in formats.PACKAGES.values():
+        monkeypatch.setitem(sys.modules, module, None)
+
 
 # What cannot be used ------------------------------------------------------------------------------
 
@@ -115,6 +123,7 @@ def test_all_at_once(folder: Path, tmp_path: Path) -> None:
         warnings.simplefilter("error")
         # Ibis 12 calls it by its old name: see prime_sql/duckdb_versions.py.
         warnings.filterwarnings("ignore", "fetch_arrow_table", DeprecationWarning)
+        warnings.filterwarnings("ignore", ".* another package: pip install", ps.InputWarning)
         done = load_images(folder, path, threads=4)
     reasons = {name: reason for name, (_, reason) in BAD.items()}
     reasons |= {"dangling": "no such file", "pipe": "a pipe", "film": "too large"}

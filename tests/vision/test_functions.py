@@ -95,7 +95,7 @@ def test_the_same_as_the_command(reader: Reader) -> None:
     assert found[0][1] == colour_of(int(found[0][0][:5]))
     assert model.seen == COUNT
     # More than one call of the engine's, and in each of them full batches.
-    assert set(model.batches) <= {32, 2048 % 32, (COUNT - 2048) % 32}
+    assert set(model.batches) <= {8, (COUNT - 2048) % 8}
 
 
 def test_its_type_is_that_of_the_table(reader: Reader) -> None:

@@ -13,8 +13,8 @@ import pytest
 
 from prime_sql import vision
 from prime_sql.engine.errors import InstallError, OptionError
+from prime_sql.vision import spark, specify
 from prime_sql.vision import spark_functions as on_spark
-from prime_sql.vision import specify
 from prime_sql.vision.functions import ImageFunction
 from prime_sql.vision.specification import in_this_process
 from tests.vision.models import MeanColour, colour_of
@@ -107,3 +107,13 @@ def test_without_spark_the_message_says_what_to_install(monkeypatch: pytest.Monk
     monkeypatch.setitem(sys.modules, "pyspark", None)
     with pytest.raises(InstallError, match=r"pip install 'prime-sql\[spark,vision\]'"):
         on_spark.udf(specify("embed", "ViT-B-32"))
+
+
+@pytest.mark.parametrize("option", ["prune", "prune_all", "dry_run"])
+def test_spark_says_why_it_drops_no_images(option: str) -> None:
+    steps: list[Any] = [spark.embed, spark.predict, spark.tag_ram]
+    calls = [lambda step=step: step(None, "x", **{option: True}) for step in steps]
+    calls.append(lambda: spark.tag_clip(None, ["a"], "x", **{option: True}))
+    for call in calls:
+        with pytest.raises(OptionError, match=f"^{option} is for images in DuckDB. In Spark the"):
+            call()

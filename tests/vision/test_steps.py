@@ -38,7 +38,8 @@ def test_only_what_is_new(tmp_path: Path) -> None:
     assert embeddings(db) == expected(*range(8))
 
     (folder / "00002.png").write_bytes((folder / "00007.png").read_bytes())
-    load_images(folder, db, replace=True)
+    with pytest.warns(ps.InputWarning, match="'00007.png' that of '00002.png'"):
+        load_images(folder, db)
     assert (embed_mean(db, model).images, model.seen) == (1, 9)
     assert embeddings(db) == {**expected(*range(8)), "00002.png": colour_of(7)}
 

@@ -104,9 +104,9 @@ def test_clip_tags_embed_what_is_not_embedded_yet(own, clip_folder, tmp_path):
     assert len(vectors(own)) == 33
     # An image that is gone since it was loaded is a problem, and has no tags.
     shutil.copy(tmp_path / "more" / "cat" / "0.png", tmp_path / "gone.png")
-    vision.load_images(
-        pl.DataFrame({"image_id": ["gone"], "uri": [str(tmp_path / "gone.png")]}), own
-    )
+    listed = [{"image_id": "gone", "uri": str(tmp_path / "gone.png")}]
+    with pytest.warns(ps.InputWarning, match="that of 'gone'"):
+        vision.load_images(pl.DataFrame(listed), own)
     (tmp_path / "gone.png").unlink()
     done = vision.tag_clip(own, WORDS, str(clip_folder), top_k=1)
     assert (done.images, done.problems) == (33, 1)

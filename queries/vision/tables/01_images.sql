@@ -1,6 +1,6 @@
 -- Which images are there? Every statement can run again.
 -- reads: nothing
--- returns: nothing; makes images, image_bytes and image_problems, with their comments
+-- returns: nothing; makes images, image_files, image_bytes and image_problems, with their comments
 create table if not exists images (
     image_id varchar not null,
     uri varchar,
@@ -18,6 +18,17 @@ comment on column images.height is 'Height in pixels, upright';
 comment on column images.split is 'train, test, …, if the folders or the manifest say so';
 comment on column images.label is 'Its class, if the folders or the manifest say so';
 comment on column images.sha256 is 'SHA-256 of its file, 64 hexadecimal digits';
+
+-- A table of its own: databases of earlier versions have images without it.
+create table if not exists image_files (
+    image_id varchar not null,
+    file_size bigint not null,
+    modified_ns bigint
+);
+comment on table image_files is 'The files of images when they were read; a file of other size or time may have changed';
+comment on column image_files.image_id is 'The image';
+comment on column image_files.file_size is 'Size in bytes';
+comment on column image_files.modified_ns is 'When it was modified, nanoseconds since 1970; null if unknown, or too recent to tell a change';
 
 create table if not exists image_bytes (
     image_id varchar not null,

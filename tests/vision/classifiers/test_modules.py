@@ -228,6 +228,18 @@ def test_functions_that_are_not_there(function: Any) -> None:
         load("my_model.sub:predict")
     with pytest.raises(InputError, match="is a str, which cannot be called"):
         load("my_model:__name__")
-    Path("broken.py").write_text("import not_installed_anywhere\n")
-    with pytest.raises(ModuleNotFoundError, match="not_installed_anywhere"):
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("import not_installed_anywhere", "ModuleNotFoundError: .*not_installed_anywhere.*line 1"),
+        ("a = 1\nb = a / 0", "ZeroDivisionError: division by zero .*broken.py, line 2"),
+        ("def f(:", "SyntaxError: .*broken.py, line 1"),
+    ],
+)
+def test_a_module_that_cannot_be_imported(text: str, message: str, function: Any) -> None:
+    function("return 1")  # in its folder
+    Path("broken.py").write_text(text)
+    with pytest.raises(InputError, match=f"the Python module broken cannot be imported: {message}"):
         load("broken:predict")

@@ -38,6 +38,32 @@ def test_images_says_what_it_loaded_and_what_it_could_not(here):
     assert again == "Loaded 0 images into images of new.duckdb.\n" + BAD
 
 
+def test_images_says_what_is_gone_and_drops_it(here):
+    succeed("images", "photos", *NEW, "--quiet")
+    (here / "photos/cat/00000.png").unlink()
+    warned = succeed("images", "photos", *NEW).stderr
+    assert warned.startswith(
+        "Warning: photos: the files of 1 of 20 images are gone, such as 'cat/00000.png'; --prune "
+        "drops these images and what was computed from them\n"
+    )
+    dry = succeed("images", "photos", *NEW, "--prune", "--dry-run").stderr
+    assert dry == (
+        "Would load 1 image into images of new.duckdb.\n"
+        "Nothing was written. It would drop 1 image whose files are gone.\n"
+    )
+    done = succeed("images", "photos", *NEW, "--prune").stderr
+    assert done == (
+        f"Loaded 0 images into images of new.duckdb.\nDropped 1 image whose files are gone.\n{BAD}"
+    )
+    for path in (here / "photos/cat").iterdir():
+        path.unlink()
+    message = fail("images", "photos", *NEW, "--prune")
+    assert "the files of 11 of 19 images are gone" in message
+    assert rows("select count(*) from images") == [(19,)]
+    succeed("images", "photos", *NEW, "--prune-all", "--quiet")
+    assert rows("select count(*) from images") == [(8,)]
+
+
 def test_images_from_a_table_with_columns_of_other_names(here):
     (here / "manifest.csv").write_text(
         "key,file,class,part\na,cat/00000.png,Katze,test\nb,dog/00012.png,Hund,train\n"

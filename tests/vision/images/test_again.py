@@ -127,13 +127,11 @@ def test_replace(folder: Path, db: Path) -> None:
     before = query(db, "from images order by image_id")
     (folder / "b.png").write_bytes(content_of("other"))
     (folder / "c.png").write_bytes(BROKEN)
-    (folder / "d.png").unlink()
-    assert load_images(folder, db).images == 0  # without replace, as it was
     assert query(db, "from images order by image_id") == before
 
     done = load_images(folder, db, replace=True)
-    assert (done.images, done.problems) == (2, 1)
-    assert labels(db).keys() == {"a.png", "b.png", "d.png"}  # d is not listed: left as it was
+    assert (done.images, done.problems, done.changed) == (3, 1, 2)
+    assert labels(db).keys() == {"a.png", "b.png", "d.png"}
     assert problems(db).keys() == {"c.png"}
     assert kept(db) == {table: {"a.png", "d.png"} for table in TABLES}
     rows = "select count(*) from predictions where model = 'of somebody else'"
@@ -193,6 +191,7 @@ def dump(db: Path) -> dict[str, Any]:
             "whose image_id is INTEGER",
         ),
         ("create view images as select 'a' as image_id", "without the column 'uri'"),
+        ("create table image_files as select 'a' as image_id", "image_files .*'file_size'; rename"),
     ],
 )
 def test_an_images_table_of_the_users_own(
@@ -209,7 +208,7 @@ def test_an_images_table_of_the_users_own(
 def test_other_tables_of_the_users_own(folder: Path, db: Path) -> None:
     """The names of the session's own tables are free for the user's."""
     names = ["listed", "to_do", "outputs", "problems", "changed", "chunk_1", "chunk_513"]
-    names.append("source_images_rows")
+    names += ["source_images_rows", "gone", "changed_files", "touched", "forgotten"]
     with duckdb.connect(db) as con:
         for name in names:
             con.execute(f"create table {name} as select 42 as answer")
@@ -227,6 +226,7 @@ def test_an_ibis_connection(folder: Path) -> None:
     assert connection.table("images").image_id.to_pyarrow().to_pylist() == ["a.png"]
     assert sorted(connection.list_tables()) == [
         "image_bytes",
+        "image_files",
         "image_problems",
         "images",
         "model_settings",

@@ -10,6 +10,7 @@ from typing import Any
 import duckdb
 import pytest
 
+import prime_sql as ps
 from prime_sql.vision import load_images
 from prime_sql.vision.steps import CHUNK
 from tests.vision.images.listing import BROKEN, labels, problems, query, write
@@ -88,10 +89,14 @@ def test_a_folder_in_another_form(folder: Path, db: Path, monkeypatch: Any) -> N
     ]
 
 
-def test_hidden_files_and_folders_are_left_out(folder: Path, db: Path) -> None:
-    write(folder, "a.png", ".b.png", ".thumbnails/c.png", "x/.git/d.png")
-    load_images(folder, db)
+def test_hidden_files_and_folders_are_left_out_and_counted(folder: Path, db: Path) -> None:
+    write(folder, "a.png", ".b.png", ".thumbnails/c.png", "x/.git/d.png", ".DS_Store")
+    left_out = "3 hidden files and folders were left out, such as '.b.png'"
+    with pytest.warns(ps.InputWarning, match=left_out):
+        load_images(folder, db)
     assert labels(db).keys() == {"a.png"}
+    with pytest.warns(ps.InputWarning, match=r"1 hidden file or folder was left out.*'.b.png'"):
+        load_images(f"{folder}/*.png", db)
 
 
 def test_links(folder: Path, db: Path, tmp_path: Path) -> None:
@@ -100,7 +105,11 @@ def test_links(folder: Path, db: Path, tmp_path: Path) -> None:
     (folder / "cat/loop").symlink_to(folder)
     (folder / "dog").symlink_to(tmp_path / "elsewhere")
     (folder / "cat/c.png").symlink_to(folder / "cat/a.png")
-    load_images(folder, db)
+    with pytest.warns(ps.InputWarning) as told:
+        load_images(folder, db)
+    twice, same = (str(w.message) for w in told if w.category is ps.InputWarning)
+    assert "2 files are reached twice, as 'cat/loop' leads to '.'; each" in twice
+    assert "1 image has the content (SHA-256) of another one, such as 'cat/c.png' that of" in same
     assert labels(db) == {
         "cat/a.png": (None, "cat"),
         "cat/c.png": (None, "cat"),
@@ -158,3 +167,50 @@ def test_more_than_a_chunk(folder: Path, db: Path) -> None:
     assert counts == sorted(counts)
     assert (counts[0], counts[-1]) == (0, CHUNK + 20)
     assert {(p.step, p.total) for p in seen} == {("images", CHUNK + 20)}
+
+
+# Links to folders ---------------------------------------------------------------------------------
+
+
+def test_a_link_in_one_class_to_another_class_relabels_nothing(folder: Path, db: Path) -> None:
+    """The link comes first by name, and a class must not vanish for it."""
+    write(folder, "cat/a.png", "dog/b.png", "dog/more/c.png")
+    (folder / "cat/linked").symlink_to(folder / "dog")
+    (folder / "ant").mkdir()
+    (folder / "ant/deep").symlink_to(folder / "dog/more")
+    expected = {
+        "cat/a.png": (None, "cat"),
+        "dog/b.png": (None, "dog"),
+        "dog/more/c.png": (None, "dog"),
+    }
+    for source in (folder, f"{folder}/**/*.png"):
+        with pytest.warns(
+            ps.InputWarning, match=r"2 files are reached twice, as .* leads to .*dog"
+        ):
+            load_images(source, db)
+        assert labels(db) == expected
+
+
+def test_a_folder_elsewhere_counts_at_the_nearest_link(
+    folder: Path, db: Path, tmp_path: Path
+) -> None:
+    write(tmp_path / "elsewhere", "b.png", "c.png")
+    write(folder, "a/b/x.png")
+    (folder / "a/b/linked").symlink_to(tmp_path / "elsewhere")
+    (folder / "z").symlink_to(tmp_path / "elsewhere")
+    with pytest.warns(
+        ps.InputWarning, match="2 files are reached twice, as 'a/b/linked' leads to 'z'"
+    ):
+        load_images(folder, db)
+    assert labels(db).keys() == {"a/b/x.png", "z/b.png", "z/c.png"}
+
+
+def test_links_to_empty_folders_and_to_themselves_are_not_worth_a_word(
+    folder: Path, db: Path
+) -> None:
+    write(folder, "a.png")
+    (folder / "empty").mkdir()
+    (folder / "link").symlink_to(folder / "empty")
+    (folder / "self.png").symlink_to(folder / "self.png")
+    assert load_images(folder, db).problems == 1
+    assert labels(db).keys() == {"a.png"}

@@ -104,7 +104,10 @@ def test_paths_and_uris(pictures: Path, db: Path, tmp_path: Path) -> None:
         "folder": "sub",
     }
     frame = pl.DataFrame({"image_id": list(rows), "uri": list(rows.values())})
-    done = load_images(frame, db, root=pictures)
+    with pytest.warns(
+        ps.InputWarning, match="1 image has the content .* 'relative' that of 'file'"
+    ):
+        done = load_images(frame, db, root=pictures)
     assert (done.images, done.problems) == (5, 2)
     assert problems(db) == {"missing": "there is no such file", "folder": "it is a folder"}
     found = dict(query(db, "select image_id, sha256 from images"))
