@@ -98,9 +98,7 @@ def _where_present(
         session.create(
             "present_values",
             "select image_id, tag from wide_values where verbatim_present",
-            verbatim={
-                "verbatim_present": quoting.written(condition, session.conditions, comments=False)
-            },
+            verbatim={"verbatim_present": written},
         )
     except LimitError:
         raise
