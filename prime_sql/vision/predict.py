@@ -7,10 +7,12 @@ import os
 from pathlib import Path
 from typing import Any
 
-from prime_sql.engine import queries
+from prime_sql.engine import alike, queries
 from prime_sql.engine.database import Destination
-from prime_sql.engine.session import OnSql
+from prime_sql.engine.errors import warn
+from prime_sql.engine.session import OnSql, Session
 from prime_sql.vision import loading
+from prime_sql.vision.classifiers import Classifier
 from prime_sql.vision.functions import ImageFunction
 from prime_sql.vision.network import Place, batch_size_on
 from prime_sql.vision.settings import fingerprint, settle
@@ -72,6 +74,7 @@ def predict(
             trust=trust,
             name=name,
         )
+        _warn_of_other_names(classifier, session)
         make(session, "predictions", table)
         files = [Path(text) for text in (model, checkpoint, labels) if text is not None]
         settings: dict[str, Any] = {
@@ -95,3 +98,26 @@ def predict(
         step = Step("predict", classifier.name, table, to_do=to_do, write=write)
         done = run(step, function, session, on_images)
         return dataclasses.replace(done, note=f"Names of the classes: {classifier.classes_from}.")
+
+
+def _warn_of_other_names(classifier: Classifier, session: Session) -> None:
+    """Warn, before the work, if no label of the images is a class of the model."""
+    if classifier.classes is None:
+        return  # only its answers tell
+    rows = session.execute("predict", "select distinct label from images where label is not null")
+    labels = sorted(label for (label,) in rows)
+    if not labels or not {*labels}.isdisjoint(classifier.classes):
+        return
+    example = classifier.classes[0]
+    keys = {alike.key(name): name for name in classifier.classes}
+    same = [label for label in labels if alike.key(label) in keys]
+    differ = ""
+    if same:
+        example = keys[alike.key(same[0])]
+        differ = f", which differ only in {alike.difference(same[0], example)}"
+    warn(
+        f"no label of the images is a class of {classifier.name}: {len(labels):,} labels such as "
+        f"{alike.shown((same or labels)[0])}, {len(classifier.classes):,} classes such as "
+        f"{alike.shown(example)}{differ}; every prediction would be wrong: give the classes the "
+        "names of the labels with --labels"
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,12 +11,15 @@ from typing import Any
 
 import pytest
 
+from prime_sql import vision
 from prime_sql.engine.errors import InputError, OptionError
 from prime_sql.vision.network import need
 
 torch = pytest.importorskip("torch")
 timm = need("timm")
+pil = pytest.importorskip("PIL.Image")
 from prime_sql.vision.classifiers import RETURNS  # noqa: E402
+from tests.tables import warned  # noqa: E402
 from tests.vision.classifiers.answers import load  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings(
@@ -164,6 +168,37 @@ def test_labels_that_do_not_fit(text: Any, message: str, small: Any, tmp_path: P
     torch.save(small.state_dict(), tmp_path / "small.pth")
     with pytest.raises(InputError, match=message):
         load("timm:resnet10t", checkpoint=tmp_path / "small.pth", labels=file)
+
+
+@pytest.mark.parametrize(
+    ("folder", "message"),
+    [
+        ("n02123045", r"1 labels such as 'n02123045', 5 classes such as 'a tabby'; every"),
+        (
+            "A_tabby",
+            r"'A_tabby', 5 classes such as 'a tabby', which differ only in upper and lower",
+        ),
+        ("a tabby", None),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:.* has the content:prime_sql.InputWarning")
+def test_labels_that_are_no_class(
+    folder: str, message: str | None, small: Any, tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    torch.save(small.state_dict(), tmp_path / "small.pth")
+    (tmp_path / "names.txt").write_text("a tabby\na pug\na bus\na cup\na pen\n")
+    (tmp_path / "photos" / folder).mkdir(parents=True)
+    pil.new("RGB", (40, 30)).save(tmp_path / "photos" / folder / "1.png")
+    vision.load_images(tmp_path / "photos", into=tmp_path / "d.duckdb")
+    vision.predict(
+        tmp_path / "d.duckdb",
+        "timm:resnet10t",
+        checkpoint=tmp_path / "small.pth",
+        labels=tmp_path / "names.txt",
+    )
+    told = warned(recwarn)
+    assert bool(told) == (message is not None)
+    assert message is None or re.search(rf"no label of the images is a class.*{message}", told[0])
 
 
 def test_importing_is_cheap() -> None:
