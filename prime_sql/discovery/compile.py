@@ -21,6 +21,7 @@ from prime_sql.engine.defaults import DIALECTS
 from prime_sql.engine.dialects import ADVICE, CLEAR, KEEP, SETTINGS, flat, renamed, translated
 from prime_sql.engine.errors import OptionError, did_you_mean, shorten
 from prime_sql.engine.options import LARGEST_MAX_TAGS, Options, grouping
+from prime_sql.engine.sources import CSV
 from prime_sql.engine.version import __version__
 
 # No vocabulary has this many tags: the numbers of absent ones begin after it.
@@ -96,7 +97,8 @@ def compile(
 
     given = _Given(dialect)
     tables = [
-        _table(role, text, dialect) for role, text in (("predictions", predictions), ("tags", tags))
+        _table(role, text, dialect, chosen)
+        for role, text in (("predictions", predictions), ("tags", tags))
     ]
     taken = {table.name.lower() for table in tables}
     if any(table.is_rendered for table in tables):
@@ -313,7 +315,7 @@ class _Table:
     is_rendered: bool = False
 
 
-def _table(role: str, text: str, dialect: str) -> _Table:
+def _table(role: str, text: str, dialect: str, options: Options) -> _Table:
     # dbt's names are those of its models, as a rule.
     braces = re.fullmatch(r"\{\{.*?(\w*)['\"]?\s*\)?\s*\}\}", text.strip(), flags=re.DOTALL)
     if braces:
@@ -323,7 +325,7 @@ def _table(role: str, text: str, dialect: str) -> _Table:
     if text.lower().endswith(_FILES):
         if dialect != "duckdb":
             raise OptionError(f"{dialect} cannot read the file {shorten(text)}; name a table")
-        return _Table(queries.literal(text), "")
+        return _Table(_file(role, text, options), "")
     try:
         table = quoting.parse_table(text, dialect)
     except sqlglot.errors.SqlglotError:
@@ -340,6 +342,19 @@ def _table(role: str, text: str, dialect: str) -> _Table:
             "that is not a plain name as the engine does"
         )
     return _Table(quoting.written(table, dialect, comments=False), table.name)
+
+
+def _file(role: str, text: str, options: Options) -> str:
+    """Return a file as DuckDB reads it; what names something in it is text, as in a search."""
+    if not text.lower().endswith(CSV):
+        return queries.literal(text)
+    standard = {"label": options.label, "prediction": options.prediction}
+    names = {options.image_id, options.tag}
+    if role == "predictions":
+        names = {options.image_id, *(standard.get(name, name) for name in options.group_by)}
+        names |= {*standard.values()} if options.error is None else set()
+    types = ", ".join(f"{queries.literal(name)}: 'VARCHAR'" for name in sorted(names))
+    return f"read_csv({queries.literal(text)}, types = {{{types}}}, sample_size = -1)"
 
 
 def _check_braces(options: Options, tables: list[str]) -> None:

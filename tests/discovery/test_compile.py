@@ -301,3 +301,24 @@ def test_what_one_select_cannot(options):
 def test_no_torch_is_needed():
     code = "import sys, prime_sql as ps; ps.compile('p', 't'); assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=500)
+
+
+@pytest.mark.filterwarnings("ignore:there are classes that are alike:prime_sql.InputWarning")
+def test_names_in_a_file_stay_as_they_are_written(tmp_path):
+    names = {"ape": "1.1", "bear": "1.10", "cat": "007"}
+    rows = [
+        {**row, "label": names[row["label"]], "prediction": names[row["prediction"]]}
+        for row in data.PREDICTIONS
+    ]
+    tags = [
+        {**row, "tag": {"snow": "2.0", "toy": "2"}.get(row["tag"], row["tag"])} for row in data.TAGS
+    ]
+    files = data.write(rows, tmp_path / "p.csv"), data.write(tags, tmp_path / "t.csv")
+    sql = ps.compile(*map(str, files), **data.OPTIONS)
+    found = {
+        (class_name, tuple(names.split(" + "))): (images, errors)
+        for class_name, names, images, errors in duckdb.sql(sql)
+        .project("class_name, tags, images, errors")
+        .fetchall()
+    }
+    assert found == data.expected(rows, tags)
