@@ -286,3 +286,48 @@ def test_rows_of_no_run_are_named_and_left(loaded):
         assert second.run_id == 8
         assert data.found(second) == data.expected()
     assert loaded.run(count).item() == before
+
+
+def test_tags_in_other_forms_are_read_there(loaded):
+    """With a column for each tag, coded or not, and several tags in one text."""
+    coded = pl.DataFrame(data.wide(yes=1, no=-1))
+    loaded.load("marts.coded", coded)
+    loaded.load("marts.wide", pl.DataFrame(data.wide(yes=1, no=0)))
+    joined = pl.DataFrame(
+        [{"image_id": row["image_id"], "tag": ";".join(row["tag"])} for row in data.listed()]
+    )
+    loaded.load("marts.joined", joined)
+    for table, options in {
+        "marts.wide": {"wide": True},
+        "marts.coded": {"wide": True, "present": "value > 0"},
+        "marts.joined": {"split_tags": ";"},
+    }.items():
+        with ps.search(
+            "marts.predictions", table, into=loaded.con, schema="forms", **options, **data.OPTIONS
+        ) as run:
+            assert data.found(run) == data.expected()
+    with pytest.raises(ps.InputError, match=r"values other than 0 and 1.*--present"):
+        ps.search("marts.predictions", "marts.coded", into=loaded.con, wide=True)
+    with pytest.raises(ps.OptionError, match="normalise_tags is for tables that DuckDB reads"):
+        ps.search("marts.predictions", "marts.tags", into=loaded.con, normalise_tags=True)
+
+
+def test_words_that_are_nearly_equal_are_told_there(loaded):
+    moved = pl.DataFrame([{**row, "image_id": f"val/{row['image_id']}.JPG"} for row in data.TAGS])
+    loaded.load("marts.moved", moved)
+    with pytest.raises(
+        ps.InputError, match=r"no image_id in common.* folders, and endings of file names: write"
+    ):
+        ps.search("marts.predictions", "marts.moved", into=loaded.con, schema="nearly")
+    for name, rows, form in (("p", data.PREDICTIONS, "{:03}"), ("t", data.TAGS, "{}")):
+        loaded.load(f"marts.numbered_{name}", pl.DataFrame(data.renumbered(rows, form.format)))
+    with pytest.raises(ps.InputError, match="'000' in predictions and '0' in tags differ only"):
+        ps.search("marts.numbered_p", "marts.numbered_t", into=loaded.con, schema="nearly")
+    spaced = pl.DataFrame(
+        [{**row, "prediction": row["prediction"] + " "} for row in data.PREDICTIONS]
+    )
+    loaded.load("marts.spaced", spaced)
+    with pytest.raises(
+        ps.InputError, match="'ape' and the prediction 'ape ' differ only in spaces"
+    ):
+        ps.search("marts.spaced", "marts.tags", into=loaded.con, schema="nearly")

@@ -53,18 +53,18 @@ keys as (
 
 once as (
     select
-        name,
-        max(case when is_image = 1 then image_id end) as image_id,
-        max(case when is_image = 0 then image_id end) as tagged_id
-    from keys
-    group by name
-    having sum(is_image) = 1 and count(*) = 2
+        k.name as name,
+        max(case when k.is_image = 1 then k.image_id end) as untagged_id,
+        max(case when k.is_image = 0 then k.image_id end) as tagged_id
+    from keys as k
+    group by k.name
+    having sum(k.is_image) = 1 and count(*) = 2
 )
 
 select
-    image_id,
-    tagged_id,
+    o.untagged_id as image_id,
+    o.tagged_id as tagged_id,
     count(*) over () as pairs
-from once
-order by image_id
+from once as o
+order by o.untagged_id
 limit 10000
