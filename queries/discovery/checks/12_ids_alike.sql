@@ -47,7 +47,11 @@ keys as (
     select
         image_id,
         is_image,
-        regexp_replace(name, '^0+([0-9]+)$', '\1') as name
+        -- Without a reference to a group: each engine writes it in its own way.
+        case
+            when regexp_replace(name, '^[0-9]+$', '') = '' then regexp_replace(name, '^0+', '')
+            else name
+        end as name
     from names
 ),
 
