@@ -212,7 +212,7 @@ def _form(file: str, role: str, wanted: Wanted, execute: Execute) -> Form:
     said = re.match(r"sep=(.)(\r\n|\n|\r)", head)
     if said:  # Excel writes it above the header
         above, delimiters, head = 1, [said[1]], head[said.end() :]
-    best: tuple[tuple[float, ...], Form, int, list[list[str]]] | None = None
+    best: tuple[tuple[float, ...], Form, list[list[str]], list[list[str]]] | None = None
     for delimiter, quote in itertools.product(delimiters, ('"', "'")):
         records = list(itertools.islice(_records(head, delimiter, quote), _TITLES + _SAMPLE))
         if not whole and len(records) > 1:
@@ -233,7 +233,8 @@ def _form(file: str, role: str, wanted: Wanted, execute: Execute) -> Form:
         if best is None or score > best[0]:
             names = tuple(name or f"column{i}" for i, name in enumerate(header))
             form = Form(names, delimiter, quote, quote, above + line - 1)
-            best = (score, form, place, rows)
+            above_header = [record for _, record in records[:place]]
+            best = (score, form, above_header, rows)
     if best is None:
         what = "it has a quote that is not closed" if head.strip() else "it is blank"
         raise InputError(f"{role}: the file {file} has no header: {what}")
@@ -250,6 +251,12 @@ def _form(file: str, role: str, wanted: Wanted, execute: Execute) -> Form:
             f"{f'leave out the {form.delimiter!r} that ends each row' if empty else remedy}"
         )
     if titles:
+        line = form.skip + 1
+        if any(len(record) == width for record in titles):
+            raise InputError(
+                f"{role} ({file}): its header is in line {line}, below rows of the same width; "
+                "put it first: has the file been sorted?"
+            )
         warn(
             f"{role} ({file}): {_count(form.skip, 'line')} above the header "
             f"({shorten_list(list(form.names), most=3)}) {'was' if form.skip == 1 else 'were'} "

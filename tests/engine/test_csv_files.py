@@ -135,6 +135,10 @@ REFUSED: dict[str, tuple[str, list[str]]] = {
         P.replace("region", "Label"),
         ["p.csv) has 2 columns of one name: 'label' and 'Label'; SQL does not tell upper from"],
     ),
+    "sorted": (
+        "".join(sorted(P.splitlines(keepends=True)[:9], reverse=True)),
+        ["p.csv): its header is in line 9, below rows of the same width; put it first"],
+    ),
     "blank": ("\n \n", ["predictions has no column 'image_id'"]),
 }  # fmt: skip
 
