@@ -18,8 +18,10 @@ from prime_sql.cli.app import (
     Wait,
     app,
     emit,
+    kept,
     reports_errors,
     say,
+    stored,
 )
 from prime_sql.engine import files
 from prime_sql.engine.defaults import NO_WAIT
@@ -85,7 +87,10 @@ def chance(
     with ps.open_run(db, run, read_only=False, wait=wait) as opened:
         dealt = opened.null(shuffles, seed=seed).to_polars() if shuffles else None
         rows = opened.chance().to_polars()
-        emit(rows, format_, output_, show=_show_chance, why_none="No failure modes.", quiet=quiet)
+        with kept(stored(db, "chance DB -o FILE", opened.run_id)):
+            emit(
+                rows, format_, output_, show=_show_chance, why_none="No failure modes.", quiet=quiet
+            )
         if quiet:
             return
         if "eligible_tag_sets" in opened.row_counts:
@@ -145,7 +150,8 @@ def successes(
         files.check_file(output_)
     with ps.open_run(db, run, read_only=False, wait=wait) as opened:
         rows = opened.success_modes(min_gain).to_polars()
-        emit(rows, format_, output_, show=_show_successes, why_none="No success modes.")
+        with kept(stored(db, 'sql DB "from success_modes" -o FILE', opened.run_id)):
+            emit(rows, format_, output_, show=_show_successes, why_none="No success modes.")
 
 
 def _show_successes(rows: pl.DataFrame, console: Console) -> None:

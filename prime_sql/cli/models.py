@@ -46,12 +46,13 @@ def check(
     OptionError
         When a model does not occur.
     """
+    from prime_sql.engine import places
     from prime_sql.engine.database import Database
     from prime_sql.engine.errors import shorten_list
     from prime_sql.engine.open_source import open_source
     from prime_sql.engine.sources import Wanted
 
-    there = db is not None and db.exists()
+    there = db is not None and places.exists(db)
     database = Database(db if there else None, read_only=there, wait=wait)
     try:
         with database.session() as session:

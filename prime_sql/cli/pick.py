@@ -120,6 +120,7 @@ def pick(
     """
     if output_ is not None:
         files.check_file(output_)
+        files.check_apart({"--output": output_}, {"POOL": pool})
     with ps.open_run(db, run, wait=wait) as opened:
         with watched(quiet, verbose, bar=nullcontext) as (on_sql, _):
             picks = opened.pick(
@@ -204,6 +205,7 @@ def weights(
     """
     if output_ is not None:
         files.check_file(output_)
+        files.check_apart({"--output": output_}, {"TRAINING": training, "TAGS": tags})
     if training is not None and tags is None:
         raise OptionError("give TRAINING and TAGS, or neither")
     with ps.open_run(db, run, wait=wait) as opened:

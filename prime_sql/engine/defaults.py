@@ -14,6 +14,10 @@ CARDS = 50  # failure modes that get a card of their own in a report
 MIN_UNSEEN_IMAGES = 10  # with fewer, a failure mode is undecided
 TOLERANCE = 0.05  # by how much an unseen drop may fall short and still hold
 
+# A shuffle is a search. A p-value from so many is exact to 0.0001; with more, a slip of the finger
+# would take years.
+MOST_SHUFFLES = 10_000
+
 # The engines for which the search is compiled.
 DIALECTS = (
     "duckdb",

@@ -19,7 +19,7 @@ import ibis
 import pyarrow as pa
 from ibis.expr.types import Table
 
-from prime_sql.engine import queries
+from prime_sql.engine import places, queries
 from prime_sql.engine.database import Database, Destination
 from prime_sql.engine.errors import InputError, PrimeSqlError, WarehouseError, first_line
 from prime_sql.engine.session import OnSql, Session
@@ -123,8 +123,10 @@ def open_session(
     """
     if into is None or str(into) == ":memory:":
         raise InputError("images go into a database that stays: a DuckDB file, or a connection")
-    if has_images and isinstance(into, (str, os.PathLike)) and not Path(into).exists():
-        raise InputError(f"there is no database {into}; {_LOAD_IMAGES}")
+    if isinstance(into, (str, os.PathLike)):
+        places.check_readable(into, "cannot open the database", WarehouseError)
+        if has_images and not Path(into).exists():
+            raise InputError(f"there is no database {places.shown(into)}; {_LOAD_IMAGES}")
     database = Database(into)
     new = database.path if database.is_new else None
     try:
