@@ -107,9 +107,9 @@ def _unpivot(table: Table, options: Options) -> Table:
                 row = example.order_by("image_id").limit(1).to_pyarrow().to_pylist()[0]
                 raise InputError(
                     f"tags.{name} holds values other than 0 and 1 in {counts[str(i)]:,} rows, for "
-                    f"example {row['value']!r} for image {shorten(row['image_id'])}; with wide, "
-                    f"every column besides {options.image_id} must be boolean or 0/1: leave it "
-                    "out, or write a condition such as value > 0 instead"
+                    f"example {shorten(row['value'])} for image {shorten(row['image_id'])}; with "
+                    f"wide, every column besides {options.image_id} must be boolean or 0/1: leave "
+                    "it out, or write a condition such as value > 0 instead"
                 )
     present = table.select(
         table[options.image_id].name("image_id"),
@@ -143,8 +143,8 @@ def check_tags(
         if mixed_up["tags"]:
             raise InputError(
                 f"tags has {mixed_up['tags']:,} tags named like the absence of others, for example "
-                f"both {mixed_up['tag']!r} and 'not {mixed_up['tag']}'; rename them, or leave out "
-                "max_absent"
+                f"both {shorten(mixed_up['tag'])} and {shorten('not ' + mixed_up['tag'])}; rename "
+                "them, or leave out max_absent"
             )
     found = session.check(check, **values)
     inputs.rows["tag_rows"] = found["tag_rows"]

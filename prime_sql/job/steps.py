@@ -27,6 +27,7 @@ from prime_sql.engine.errors import (
     WarehouseError,
     did_you_mean,
     first_line,
+    shorten_list,
 )
 from prime_sql.engine.files import Files, append_text
 from prime_sql.engine.limits import Limits
@@ -215,7 +216,7 @@ class _Steps:
         if key not in opened.columns:
             hint = did_you_mean(key, opened.columns)
             raise InputError(
-                f"{role} has no column {key!r}.{hint} It has: {', '.join(opened.columns)}. "
+                f"{role} has no column {key!r}.{hint} It has: {shorten_list(opened.columns)}. "
                 f"Say which one names the image with {role}.image_id."
             )
         if key != "image_id" and "image_id" in opened.columns:
@@ -258,8 +259,17 @@ class _Steps:
     def _gates(self, run: Run, files: Files) -> list[Outcome]:
         parsed = [gates.parse(text) for text in self.says.gates.fail_on]
         outcomes = [
-            replace(outcome, gate=replace(outcome.gate, text=self.hide(outcome.gate.text)))
-            for outcome in gates.judge(run, parsed, on_sql=self._on_sql)
+            replace(
+                outcome,
+                gate=replace(outcome.gate, text=text.strip()),
+                note=outcome.note and self.hide(outcome.note),
+            )
+            # As the file says it: a value may be too short to be told from other words.
+            for outcome, text in zip(
+                gates.judge(run, parsed, on_sql=self._on_sql),
+                self.job.shown.gates.fail_on,
+                strict=True,
+            )
         ]
         if self.says.gates.junit:
             files.write(gate_files.junit(run, outcomes), Path(self.says.gates.junit))

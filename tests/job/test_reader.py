@@ -52,7 +52,10 @@ OUTPUTS = {
     "ending of a report": ("report = 'a.pdf'", "outputs[1].report: name a file that ends in .htm"),
     "ending of a file": ("file = 'a.xlsx'", "name a file that ends in .parquet, .csv or .json"),
     "folder": ("file = 'x/a.csv'", "outputs[1].file: cannot write x/a.csv: the folder x does not"),
-    "report's folder": ("report = 'x/a.html'", "cannot write x/a.html: the folder x does not exist"),
+    "report's folder": (
+        "report = 'x/a.html'",
+        "cannot write x/a.html: the folder x does not exist",
+    ),
     "same": (
         "file = 'a.csv'\n[[outputs]]\nfile = './a.csv'",
         "outputs[2].file: a.csv is already outputs[1].file",
@@ -111,7 +114,10 @@ SECTIONS = {
     "gate unseen": ("[gates]\nfail_on = [\"verdict = 'fails'\"]", "only [validation] finds out"),
     "gate chance": ("[gates]\nfail_on = ['q_value < 0.1']", "names what only [chance] finds out"),
     "junit alone": ("[gates]\njunit = 'a.xml'", "gates.junit: it says which gates tripped; add"),
-    "junit": ("[gates]\njunit = 'x/a.xml'", "gates.junit: cannot write x/a.xml: the folder x does not exist"),
+    "junit": (
+        "[gates]\njunit = 'x/a.xml'",
+        "gates.junit: cannot write x/a.xml: the folder x does not exist",
+    ),
 }
 
 CASES = {
