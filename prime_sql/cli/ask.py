@@ -173,8 +173,12 @@ def _size(db: str) -> str:
 @reports_errors
 def query(
     db: Annotated[
-        Path | None,
-        typer.Argument(help="DuckDB file with the results.", metavar="DB", show_default=False),
+        str | None,
+        typer.Argument(
+            help="DuckDB file with the results; or a warehouse, as URL or URL#SCHEMA.",
+            metavar="DB",
+            show_default=False,
+        ),
     ] = None,
     name: Annotated[
         str | None,

@@ -20,6 +20,7 @@ from prime_sql.cli.app import (
     Wait,
     app,
     emit,
+    is_given,
     reports_errors,
     watched,
 )
@@ -66,6 +67,7 @@ Wide = Annotated[
 )
 @reports_errors
 def pick(
+    context: typer.Context,
     db: Db,
     mode_id: Annotated[
         str,
@@ -121,6 +123,8 @@ def pick(
     if output_ is not None:
         files.check_file(output_)
         files.check_apart({"--output": output_}, {"POOL": pool})
+    if all_ and is_given(context, "limit"):
+        raise OptionError("--all and --limit are mutually exclusive")
     with ps.open_run(db, run, wait=wait) as opened:
         with watched(quiet, verbose, bar=nullcontext) as (on_sql, _):
             picks = opened.pick(

@@ -21,7 +21,7 @@ from prime_sql.cli.app import (
     say,
     write_out,
 )
-from prime_sql.engine.defaults import CARDS, NO_WAIT, RUNS, TOP
+from prime_sql.engine.defaults import CARDS, MOST, NO_WAIT, RUNS, TOP
 from prime_sql.engine.errors import OptionError
 from prime_sql.engine.files import check_apart, check_place, write_text
 from prime_sql.engine.places import shown
@@ -76,19 +76,22 @@ def report(
             "-n",
             "--top",
             min=1,
+            max=MOST,
             help="How many failure modes the headline lists: those that explain most errors.",
         ),
     ] = TOP,
     cards: Annotated[
         int,
         typer.Option(
-            min=0, help="How many failure modes get a card, with subsets, images and SQL."
+            min=0, max=MOST, help="How many failure modes get a card, with subsets, images and SQL."
         ),
     ] = CARDS,
     runs: Annotated[
         int,
         typer.Option(
-            min=1, help="How many of the last comparable runs each mode is followed through."
+            min=1,
+            max=MOST,
+            help="How many of the last comparable runs each mode is followed through.",
         ),
     ] = RUNS,
     run: RunOption = None,

@@ -108,7 +108,8 @@ class Database:
         """Return a name beside the file's own, after checking that nothing is in the way."""
         folder, name = self._place.parent, self._place.name
         if not folder.is_dir():
-            raise WarehouseError(f"the folder {folder} does not exist; make it first")
+            what = "is not a folder" if folder.exists() else "does not exist; make it first"
+            raise WarehouseError(f"cannot make {self.path}: the folder {folder} {what}")
         if folder.joinpath(f"{name}.wal").exists():
             raise WarehouseError(
                 f"{self.path} is gone but its {name}.wal is still there, and would be taken for "

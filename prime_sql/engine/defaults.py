@@ -18,6 +18,9 @@ TOLERANCE = 0.05  # by how much an unseen drop may fall short and still hold
 # would take years.
 MOST_SHUFFLES = 10_000
 
+MOST = 2**31 - 1  # of anything that is counted; the engine's whole numbers end there
+MOST_THREADS = 1024  # that read and decode; a system gives no process many more
+
 # The engines for which the search is compiled.
 DIALECTS = (
     "duckdb",

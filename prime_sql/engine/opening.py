@@ -111,7 +111,7 @@ def connect(url: str) -> BaseBackend:
     """
     scheme = url.partition("://")[0]
     try:
-        password = urlsplit(url).password
+        password, _ = urlsplit(url).password, urlsplit(url).port
     except ValueError as error:  # such as a bracket that is not closed
         raise WarehouseError(
             f"{describe(url)} is not a URL: {first_line(error)}; write it as in "

@@ -101,6 +101,9 @@ def write(
         When a table cannot be read, or it is unclear which column is which.
     """
     places.check_readable(db, "cannot open the database", WarehouseError)
+    home = Path(db).absolute().parent
+    if not home.is_dir():
+        raise WarehouseError(f"--db: the folder {home} does not exist; make it first")
     database = Database(db, read_only=True) if Path(db).exists() else Database(None)
     try:
         with database.session() as session:

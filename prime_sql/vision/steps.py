@@ -159,8 +159,24 @@ def _prepare(database: Database, on_sql: OnSql | None, *, has_images: bool) -> N
         if has_images and not columns(session, "images"):
             raise InputError(f"the database holds no images; {_LOAD_IMAGES}")
         make(session, "images")
-        with session.transaction():
-            session.script("tables", queries.find("vision/tables/settings").render(session.dialect))
+        if not _are_made(session, "model_settings"):
+            sql = queries.find("vision/tables/settings").render(session.dialect)
+            with session.transaction():
+                session.script("tables", sql)
+
+
+def _are_made(session: Session, *names: str) -> bool:
+    """Return whether there are tables with these names and with our comments.
+
+    Making them again would change nothing but the file, even where a command is refused.
+    """
+    found = session.execute(
+        "tables",
+        "select count(*) from duckdb_tables() where database_name = current_database() "
+        "and schema_name = current_schema() and comment is not null "
+        f"and table_name in ({', '.join(map(queries.literal, names))})",
+    )
+    return bool(found[0][0] == len(names))
 
 
 def make(session: Session, kind: str, table: str | None = None, **values: Any) -> None:
@@ -182,6 +198,8 @@ def make(session: Session, kind: str, table: str | None = None, **values: Any) -
         raise InputError(f"the database has a table {name} of its own, {wrong[0]}; {change}")
     if kind != "images":
         values["table"] = name
+    elif _are_made(session, "images", "image_bytes", "image_problems"):
+        return
     with session.transaction():
         sql = queries.find(f"vision/tables/{kind}").render(session.dialect, **values)
         session.script("tables", sql)
