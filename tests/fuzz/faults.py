@@ -134,7 +134,7 @@ def sources(parameter: Parameter, rng: random.Random) -> Iterator[Fault]:
         plain = value.replace("me:hunter2@", "").partition("?")[0]
         role = parameter.name.strip("_")
         file = plain.partition(":")[0]
-        said = (plain[:60], role + ":", "both tables")
+        said = (plain[:60], role + ":", "both tables", "--remove names")
         said += (file,) if file.endswith((".duckdb", ".csv")) else ()
         yield _of(parameter, "source", value, *said, unsaid=("hunter2",))
 
