@@ -96,7 +96,7 @@ def asked(fail_on: list[str] | None, junit: Path | None, summary: Path | None) -
         raise OptionError("--junit says which gates tripped: add --fail-on")
     for file in (junit, summary):
         if file is not None:
-            files.check_place(file)
+            files.check_place(file, append=file is summary)
     if not fail_on:
         return Asked([], junit, summary)
     from prime_sql.questions import gates

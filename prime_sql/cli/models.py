@@ -45,10 +45,12 @@ def check(
     ------
     OptionError
         When a model does not occur.
+    InputError
+        When there is no such column.
     """
     from prime_sql.engine import places
     from prime_sql.engine.database import Database
-    from prime_sql.engine.errors import shorten_list
+    from prime_sql.engine.errors import InputError, shorten, shorten_list
     from prime_sql.engine.open_source import open_source
     from prime_sql.engine.sources import Wanted
 
@@ -59,7 +61,11 @@ def check(
             wanted = Wanted(frozenset({column}))
             source = open_source(predictions, "predictions", session, Options(), wanted)
             if column not in source.columns:
-                return  # the search says so, and which columns there are
+                hint = did_you_mean(column, source.columns)
+                raise InputError(
+                    f"predictions has no column {shorten(column)}, which names the model.{hint} "
+                    f"It has: {shorten_list(source.columns)}. Name the right one with --model."
+                )
             names = source.table.select(name=source.table[column].cast(str))
             known = set(names.distinct()["name"].to_list())
     finally:

@@ -40,8 +40,8 @@ def check_file(path: Path) -> Path:
     return check_place(path)
 
 
-def check_place(path: Path) -> Path:
-    """Return `path` if a file can be written there.
+def check_place(path: Path, *, append: bool = False) -> Path:
+    """Return `path` if a file can be written there; with `append`, if text can be added to it.
 
     Raises
     ------
@@ -56,7 +56,7 @@ def check_place(path: Path) -> Path:
     if path.is_dir():
         raise OptionError(f"cannot write {shown(path)}: it is a folder")
     try:
-        _try_out(places.real(path))
+        _try_out(places.real(path), append)
     except OSError as error:
         raise OptionError(
             f"cannot write {shown(path)}: {error.strerror or error}; name a file in a folder that "
@@ -65,12 +65,12 @@ def check_place(path: Path) -> Path:
     return path
 
 
-def _try_out(place: Path) -> None:
+def _try_out(place: Path, append: bool) -> None:
     """Write nothing, in the way in which a file will be written: permissions alone say too little.
 
     A disk may be for reading only, or let nobody make files.
     """
-    if places.special(place):
+    if places.special(place) or (append and place.exists()):
         if not os.access(place, os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         return

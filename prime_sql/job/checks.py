@@ -213,7 +213,7 @@ class _Checks:
         self._try(path, lambda: self._take(path, Path(file)))
 
     def _take(self, path: str, place: Path) -> None:
-        check_place(place)
+        check_place(place, append=path == "gates.summary")
         taken = self._places.get(places.real(place))
         for key, pattern in self._patterns.items():
             if place.absolute().match(pattern):

@@ -103,7 +103,7 @@ def write(
     places.check_readable(db, "cannot open the database", WarehouseError)
     home = Path(db).absolute().parent
     if not home.is_dir():
-        raise WarehouseError(f"--db: the folder {home} does not exist; make it first")
+        raise WarehouseError(f"--db {db}: the folder {home} does not exist; make it first")
     database = Database(db, read_only=True) if Path(db).exists() else Database(None)
     try:
         with database.session() as session:

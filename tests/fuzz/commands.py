@@ -37,7 +37,7 @@ GOOD = {
     "runs": ["runs.duckdb"],
     "init": ["predictions.parquet", "tags.parquet", "-o", "new.toml", "--db", "new.duckdb"],
     "compile": ["predictions", "tags"],
-    "images": ["photos", "--db", "images.duckdb"],
+    "images": ["photos", "--db", "new.duckdb"],
     "tag": ["--db", "images.duckdb", "--tagger", "table", "--source", "tags.csv"],
     "embed": ["--db", "images.duckdb", "--model", "folder"],
     "predict": ["--db", "images.duckdb", "--model", "classify:classify"],

@@ -135,6 +135,7 @@ def sources(parameter: Parameter, rng: random.Random) -> Iterator[Fault]:
         role = parameter.name.strip("_")
         file = plain.partition(":")[0]
         said = (plain[:60], role + ":", "both tables", "--remove names")
+        said += ("It has: text",) if value == "words.csv" else ()
         said += (file,) if file.endswith((".duckdb", ".csv")) else ()
         yield _of(parameter, "source", value, *said, unsaid=("hunter2",))
 
@@ -151,7 +152,7 @@ def columns(parameter: Parameter, rng: random.Random) -> Iterator[Fault]:
     if parameter.command == "images":
         yield from _columns_of_images(parameter, rng)
         return
-    for value in (word(rng), word(rng, 200), word(rng, 9000), "image_id ", "a\x1b]0;b\x07"):
+    for value in (word(rng), word(rng, 200), word(rng, 9000), "image_id;", "a\x1b]0;b\x07"):
         if (parameter.command, parameter.name) == ("tag", "column"):
             return
         escaped = repr(value)[1:21].strip()

@@ -124,7 +124,7 @@ WHOLE = [
     (
         "search",
         ["search", "--db", "runs.duckdb", "--from-run", "1", "--min-drop", "0.1"],
-        "min_drop",
+        "--min-drop",
     ),
     ("gate", ["gate", "runs.duckdb"], "--fail-on"),
     ("gate", ["gate", "runs.duckdb", "--junit", "a.xml"], "--fail-on"),
