@@ -231,7 +231,7 @@ def read_batch_size(text: str) -> int | None:
     if text.isdecimal() and len(text) < _DIGITS and int(text):
         return int(text)
     raise OptionError(
-        f"--batch-size takes a number of at least 1 and below a million, or auto; got "
+        f"--batch-size takes a number from 1 to {10 ** (_DIGITS - 1) - 1:,}, or auto; got "
         f"{shorten(text)}"
     )
 
