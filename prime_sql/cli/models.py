@@ -54,6 +54,7 @@ def check(
     from prime_sql.engine.open_source import open_source
     from prime_sql.engine.sources import Wanted
 
+    wanted_models = conditions(models, column, None)
     there = db is not None and places.exists(db)
     database = Database(db if there else None, read_only=there, wait=wait)
     try:
@@ -70,7 +71,7 @@ def check(
             known = set(names.distinct()["name"].to_list())
     finally:
         database.discard()
-    for name in conditions(models, column, None):
+    for name in wanted_models:
         if name not in known:
             hint = did_you_mean(name, known) or f" It has: {shorten_list(sorted(known))}."
             raise OptionError(f"no row of predictions has {column} = {name!r}.{hint}")

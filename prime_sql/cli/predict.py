@@ -28,6 +28,7 @@ from prime_sql.cli.images import (
     resumable,
     watched_images,
 )
+from prime_sql.engine.defaults import MOST_PIXELS
 from prime_sql.engine.errors import OptionError, shorten
 
 
@@ -81,6 +82,8 @@ def predict(
     image_size: Annotated[
         int | None,
         typer.Option(
+            min=1,
+            max=MOST_PIXELS,
             help="Side of the pictures that the model sees, in pixels.",
             rich_help_panel=MODEL,
             show_default=False,

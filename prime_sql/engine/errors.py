@@ -92,7 +92,7 @@ def first_line(error: BaseException) -> str:
 
 def shorten_list(names: Any, most: int = 12) -> str:
     """Return up to `most` names, and how many more there are."""
-    names = [cut(str(name), 60) for name in names]
+    names = [name if len(name) <= 60 else f"{name[:59]}…" for name in names]
     more = f" and {len(names) - most:,} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
 

@@ -232,7 +232,7 @@ def texts(parameter: Parameter, rng: random.Random) -> Iterator[Fault]:
         bad += [f"{word(rng)}.sql", "copy failure_modes to 'x.csv'", "select error('zq')", ";"]
     for value in bad:
         shown = (value[:20], value.partition("=")[0][:20] or "=", *parameter.names, "quer", "only")
-        shown += (repr(value)[1:-1], "zq")
+        shown += (repr(value)[1:-1], "zq", "names the model")
         line = parameter.given(value)
         if parameter.name == "template" and parameter.command == "embed":
             line += ["--texts", "words.csv"]

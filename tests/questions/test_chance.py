@@ -290,6 +290,8 @@ def test_a_shuffle_is_a_search_on_shuffled_predictions():
 def test_shuffles_are_counted_in_whole_numbers(shuffles, seed):
     with (
         ps.search(*frames([("a", "x", "y")], [("a", "t")]), min_images=1) as run,
-        pytest.raises(ps.OptionError, match="must be (a whole number|at least [01]|at most 10,000), got"),
+        pytest.raises(
+            ps.OptionError, match="must be (a whole number|at least [01]|at most 10,000), got"
+        ),
     ):
         run.null(shuffles, seed=seed)
