@@ -291,7 +291,7 @@ def test_shuffles_are_counted_in_whole_numbers(shuffles, seed):
     with (
         ps.search(*frames([("a", "x", "y")], [("a", "t")]), min_images=1) as run,
         pytest.raises(
-            ps.OptionError, match="must be (a whole number|at least [01]|at most 10,000), got"
+            ps.OptionError, match=r"must be (a whole number|at least [01]|at most 10,000), got"
         ),
     ):
         run.null(shuffles, seed=seed)
