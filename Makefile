@@ -15,7 +15,7 @@ unexport PYTHONDONTWRITEBYTECODE
 REPORT = $(if $(JUNIT),--junitxml=$(JUNIT)/$@.xml)
 PYTEST = -m pytest -n auto --dist worksteal $(REPORT)
 
-.PHONY: demo demo-images test test-these test-core test-vision test-kills environments chromium postgres test-random test-lowest lowest-tests test-schedules test-warehouses test-on-spark test-on-others lint bench bench-start bench-peers test-peers bench-vision example clean
+.PHONY: demo demo-images test test-these test-core test-vision test-kills fuzz environments chromium postgres test-random test-lowest lowest-tests test-schedules test-warehouses test-on-spark test-on-others lint bench bench-start bench-peers test-peers bench-vision example clean
 
 demo: $(VENV)/.core  ## Install the core into .venv and show real failure modes of a real classifier
 	$(BIN)/prime-sql demo
@@ -50,6 +50,9 @@ test-kills: $(VENV)/duckdb/.done  ## Kill hundreds of processes at their work, o
 	for line in 1.4 1.5 2; do \
 		PYTHONPATH=$(VENV)/duckdb/$$line $(BIN)/python -m tests.kills --kills $(or $(KILLS),120) $(ARGS) || exit 1; \
 	done
+
+fuzz: $(VENV)/.test  ## Type badly, 1,500 times, and look at what is said; SEED=... repeats it, TIMES=... says how often
+	$(BIN)/python -m tests.fuzz --seed $(SEED) --times $(or $(TIMES),1500) $(ARGS)
 
 test-random: $(VENV)/.test $(VENV)/warehouses/.done chromium postgres  ## Other and more generated data; SEED=... repeats them
 	@echo "The seed is $(SEED); to do the same again: make test-random SEED=$(SEED)"

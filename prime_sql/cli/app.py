@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import errno
 import functools
-import inspect
 import io
 import os
+import shlex
 import sys
 import traceback
 import warnings
@@ -17,30 +17,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
-from typer.core import TyperCommand, TyperGroup
 
 import prime_sql as ps
 from prime_sql.cli import tables
+from prime_sql.cli.parsing import Command as Command
+from prime_sql.cli.parsing import Group
 from prime_sql.engine import files
-from prime_sql.engine.errors import InputWarning, OptionError, PrimeSqlError
+from prime_sql.engine.errors import InputWarning, OptionError, PrimeSqlError, cut
 from prime_sql.engine.rows import Format, printable_lines, render
 
 if TYPE_CHECKING:
     import polars as pl
     from rich.console import Console
-
-
-class Group(TyperGroup):
-    """All commands."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Read the options before the command."""
-        # To find out that the None of a flag that nobody gave, such as --install-completion, is
-        # None, typer imports Pydantic: half of the time of a help text. It leaves False alone.
-        for parameter in self.get_params(ctx):
-            if getattr(parameter, "is_flag", False) and parameter.default is None:
-                parameter.default = False
-        return super().parse_args(ctx, args)
 
 
 app = typer.Typer(
@@ -53,6 +41,8 @@ app = typer.Typer(
 )
 
 CLOSED_PIPE = 141  # the status a shell reports for a program that SIGPIPE ended
+_MOST_SAID = 560  # characters of a message
+_LEAST_SHOWN = 40  # of a query; less says nothing
 RESULTS = "Results"  # section of a command's help
 
 Db = Annotated[
@@ -104,31 +94,6 @@ Verbose = Annotated[
 ]
 
 
-class Command(TyperCommand):
-    """A command whose help groups the options, and shows examples as they are typed."""
-
-    def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Write the arguments and options, section by section."""
-        sections: dict[str, list[tuple[str, str]]] = {}
-        for parameter in self.get_params(ctx):
-            record = parameter.get_help_record(ctx)
-            if record is not None:
-                kind = "Arguments" if parameter.param_type_name == "argument" else "Options"
-                title = getattr(parameter, "rich_help_panel", None) or kind
-                sections.setdefault(title, []).append(record)
-        sections["Options"] = sections.pop("Options")  # last, as --help is one of them
-        for title, records in sections.items():
-            with formatter.section(title):
-                formatter.write_dl(records)
-
-    def format_epilog(self, ctx: Any, formatter: Any) -> None:
-        """Write the examples, line by line."""
-        if self.epilog:
-            with formatter.section("Examples"):
-                for line in inspect.cleandoc(self.epilog).splitlines():
-                    formatter.write(f"  {line}\n")
-
-
 # Nothing in a table or a message is markup or the name of an emoji.
 
 
@@ -161,6 +126,15 @@ def say(message: str, *, label: str = "", style: str = "", console: Console | No
     (console or err()).print(text, soft_wrap=True)
 
 
+def _in_short(error: PrimeSqlError, verbose: bool) -> str:
+    """Return the message of an error without our SQL, and of somebody's own only some."""
+    said, _, more = str(error).partition("\n\n")
+    if more.startswith("SQL of the step:"):
+        return f"{said}\n(--verbose prints the SQL of the step)" if verbose else said
+    room = _MOST_SAID - len(said)
+    return f"{said}\n\n{cut(more, room)}" if more and room > _LEAST_SHOWN else said
+
+
 def reports_errors(
     command: Callable[..., None], *, interrupted: str = "the database is unchanged."
 ) -> Callable[..., None]:
@@ -171,7 +145,8 @@ def reports_errors(
         try:
             command(*args, **kwargs)
         except PrimeSqlError as error:
-            say(str(error), label="Error:", style="bold red")
+            said = str(error) if kwargs.get("verbose") else _in_short(error, "verbose" in kwargs)
+            say(said, label="Error:", style="bold red")
             raise typer.Exit(2) from error
         except (KeyboardInterrupt, RuntimeError) as error:
             # DuckDB turns the signal into a RuntimeError while it works.
@@ -240,8 +215,48 @@ def emit(
     elif table:
         show(rows, out())
     if form is not None and not table:
-        # Not through rich: programs read this, and it must not be wrapped.
-        sys.stdout.write(render(rows, form) + "\n")
+        write_out(render(rows, form) + "\n")
+
+
+def write_out(text: str) -> None:
+    """Write what programs read to standard output, byte by byte; a terminal gets it printable.
+
+    Not through rich, which would wrap it.
+    """
+    if sys.stdout is not None:  # None: closed before we started
+        sys.stdout.write(printable_lines(text) if sys.stdout.isatty() else text)
+
+
+@contextmanager
+def kept(what: str) -> Iterator[None]:
+    """Add to an error of the block what was done before it, and how to go on from there."""
+    try:
+        yield
+    except PrimeSqlError as error:
+        raise type(error)(f"{error}\n{what}".strip()) from error
+
+
+def stored(place: str | Path | None, command: str, run: int | None = None) -> str:
+    """Say that a run is stored, and which command writes what could not be written.
+
+    Parameters
+    ----------
+    place
+        The database or warehouse; None if nothing is stored.
+    command
+        What the command line says, with DB for the place.
+    run
+        Number of the run; None if there are several.
+    """
+    if place is None:
+        return ""
+    from prime_sql.engine.sources import describe
+
+    db = describe(str(place))
+    what = "The runs are" if run is None else f"Run {run} is"
+    number = "" if run is None else f" --run {run}"
+    command = command.replace("DB", shlex.quote(db), 1)
+    return f"{what} stored in {db} all the same; to write the file: prime-sql {command}{number}"
 
 
 Watch: TypeAlias = "tuple[Callable[[ps.Statement], None] | None, Callable[[Any], None] | None]"

@@ -17,11 +17,12 @@ from prime_sql.cli.app import (
     Wait,
     app,
     emit,
+    kept,
     reports_errors,
     say,
 )
 from prime_sql.cli.tables import show_runs
-from prime_sql.engine import files
+from prime_sql.engine import files, places
 from prime_sql.engine.defaults import NO_WAIT
 from prime_sql.engine.errors import OptionError, QueryError
 
@@ -65,12 +66,15 @@ def sql(
 def _text_of(query: str) -> str:
     """Return the query or, if it is the name of an SQL file, what is in the file."""
     # A query may end like that, too: select * from old.sql.
-    if not query.endswith(".sql") or (" " in query and not Path(query).is_file()):
+    if not query.endswith(".sql") or (" " in query and not places.is_file(query)):
         return query
+    places.check_readable(query, "cannot read", QueryError)
     try:
         return Path(query).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise QueryError(f"cannot read {query}: {error}") from error
+    except OSError as error:
+        raise QueryError(f"cannot read {query}: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise QueryError(f"cannot read {query}: it is not UTF-8 text") from error
 
 
 RETENTION = "Deleting old runs"  # section of a command's help
@@ -143,7 +147,8 @@ def runs(
     before = _size(db)
     gone = ps.prune(db, keep=keep, job=job, dry_run=dry_run, wait=wait)
     why_none = f"Nothing to delete: no run is compared with {keep:,} later ones."
-    emit(gone, format_, output_, show=show_runs, why_none=why_none)
+    with kept("" if dry_run else "The old runs are deleted all the same."):
+        emit(gone, format_, output_, show=show_runs, why_none=why_none)
     if gone.height:
         many = f"{gone.height:,} run{'' if gone.height == 1 else 's'}"
         had = f"; {db} was {before}, now {_size(db)}" if before else ""
@@ -152,7 +157,7 @@ def runs(
 
 def _size(db: str) -> str:
     """Return the size of a file, or an empty string if it is not one."""
-    return f"{Path(db).stat().st_size / 1e6:,.1f} MB" if Path(db).is_file() else ""
+    return f"{Path(db).stat().st_size / 1e6:,.1f} MB" if places.is_file(db) else ""
 
 
 @app.command(
@@ -168,8 +173,12 @@ def _size(db: str) -> str:
 @reports_errors
 def query(
     db: Annotated[
-        Path | None,
-        typer.Argument(help="DuckDB file with the results.", metavar="DB", show_default=False),
+        str | None,
+        typer.Argument(
+            help="DuckDB file with the results; or a warehouse, as URL or URL#SCHEMA.",
+            metavar="DB",
+            show_default=False,
+        ),
     ] = None,
     name: Annotated[
         str | None,

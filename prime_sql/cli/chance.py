@@ -18,11 +18,15 @@ from prime_sql.cli.app import (
     Wait,
     app,
     emit,
+    is_given,
+    kept,
     reports_errors,
     say,
+    stored,
 )
 from prime_sql.engine import files
-from prime_sql.engine.defaults import NO_WAIT
+from prime_sql.engine.defaults import MOST_SHUFFLES, NO_WAIT
+from prime_sql.engine.errors import OptionError
 
 if TYPE_CHECKING:
     import polars as pl
@@ -60,12 +64,13 @@ _SUCCESS = {
 )
 @reports_errors
 def chance(
+    context: typer.Context,
     db: Db,
     shuffles: Annotated[
         int,
         typer.Option(
             help="Search this many times with the errors shuffled within their classes, to see how "
-            "many failure modes chance alone gives; 0 for none."
+            f"many failure modes chance alone gives, up to {MOST_SHUFFLES:,}; 0 for none."
         ),
     ] = 0,
     seed: Annotated[int, typer.Option(help="Seed of the shuffles.")] = 0,
@@ -82,10 +87,15 @@ def chance(
     """
     if output_ is not None:
         files.check_file(output_)
+    if is_given(context, "seed") and not shuffles:
+        raise OptionError("--seed is that of --shuffles: say how many")
     with ps.open_run(db, run, read_only=False, wait=wait) as opened:
         dealt = opened.null(shuffles, seed=seed).to_polars() if shuffles else None
         rows = opened.chance().to_polars()
-        emit(rows, format_, output_, show=_show_chance, why_none="No failure modes.", quiet=quiet)
+        with kept(stored(db, "chance DB -o FILE", opened.run_id)):
+            emit(
+                rows, format_, output_, show=_show_chance, why_none="No failure modes.", quiet=quiet
+            )
         if quiet:
             return
         if "eligible_tag_sets" in opened.row_counts:
@@ -145,7 +155,8 @@ def successes(
         files.check_file(output_)
     with ps.open_run(db, run, read_only=False, wait=wait) as opened:
         rows = opened.success_modes(min_gain).to_polars()
-        emit(rows, format_, output_, show=_show_successes, why_none="No success modes.")
+        with kept(stored(db, 'sql DB "from success_modes" -o FILE', opened.run_id)):
+            emit(rows, format_, output_, show=_show_successes, why_none="No success modes.")
 
 
 def _show_successes(rows: pl.DataFrame, console: Console) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import ExitStack, nullcontext
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -44,10 +43,8 @@ def compare(
     run_a: Annotated[int, typer.Argument(metavar="RUN_A", help="Number of the earlier run.")],
     run_b: Annotated[int, typer.Argument(metavar="RUN_B", help="Number of the later run.")],
     other: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="DuckDB file that RUN_B is in; DB if left out.", show_default=False
-        ),
+        str | None,
+        typer.Option(metavar="DB", help="Where RUN_B is; DB if left out.", show_default=False),
     ] = None,
     format_: FormatOption = None,
     output_: OutputOption = None,

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated
 
 import typer
 
 import prime_sql as ps
-from prime_sql.cli.app import Command, app, reports_errors
+from prime_sql.cli.app import Command, app, reports_errors, write_out
 from prime_sql.cli.definition import (
     Error,
     GroupBy,
@@ -96,4 +95,4 @@ def compile(
         if name in Options.__dataclass_fields__
     }
     given["necessity"] = numbers(necessity)
-    sys.stdout.write(ps.compile(predictions, tags, dialect=dialect, script=script, **given))
+    write_out(ps.compile(predictions, tags, dialect=dialect, script=script, **given))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -22,6 +21,7 @@ from prime_sql.cli.app import (
     out,
     reports_errors,
     say,
+    write_out,
 )
 from prime_sql.engine import files
 from prime_sql.engine.defaults import NO_WAIT
@@ -82,13 +82,13 @@ def explain(
         explained = opened.explain(mode_id, examples=examples)
         parts = {name: getattr(explained, name).to_polars() for name in ("mode", *_PARTS)}
     if format_ is Format.json:
-        sys.stdout.write(_as_json(parts))
+        write_out(_as_json(parts))
     elif format_ is Format.markdown:
         sections = [render(parts["mode"], format_)]
         sections += [
             f"## {title}\n\n{render(parts[name], format_)}" for name, title in _PARTS.items()
         ]
-        sys.stdout.write("\n\n".join(sections) + "\n")
+        write_out("\n\n".join(sections) + "\n")
     else:
         _show(parts)
 

@@ -63,7 +63,13 @@ class Asked:
     summary: Path | None
 
     def judge(self, run: ps.Run, *, quiet: bool = False) -> None:
-        """Print and write the outcomes of the gates, and exit with status 1 if one tripped."""
+        """Print and write the outcomes of the gates, and exit with status 1 if one tripped.
+
+        Raises
+        ------
+        WarehouseError
+            When a file cannot be written; the outcomes are printed before.
+        """
         from prime_sql.questions import gate_files, gates
 
         outcomes = gates.judge(run, self.gates)
@@ -90,7 +96,7 @@ def asked(fail_on: list[str] | None, junit: Path | None, summary: Path | None) -
         raise OptionError("--junit says which gates tripped: add --fail-on")
     for file in (junit, summary):
         if file is not None:
-            files.check_place(file)
+            files.check_place(file, append=file is summary)
     if not fail_on:
         return Asked([], junit, summary)
     from prime_sql.questions import gates
@@ -120,5 +126,6 @@ def gate(
     if not fail_on:
         raise OptionError("give one or more gates: --fail-on new, or --fail-on with a condition")
     wanted = asked(fail_on, junit, summary)
+    files.check_apart({"--junit": junit, "--summary": summary}, {"DB": db})
     with ps.open_run(db, run, wait=wait) as opened:
         wanted.judge(opened, quiet=quiet)

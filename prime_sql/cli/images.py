@@ -22,7 +22,8 @@ from prime_sql.cli.app import (
     say,
     watched,
 )
-from prime_sql.engine.errors import OptionError
+from prime_sql.engine.defaults import MOST_THREADS
+from prime_sql.engine.errors import OptionError, shorten
 
 if TYPE_CHECKING:
     from prime_sql.vision import Done
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 SOURCE = "Columns of a table of images"
 MODEL = "The model"
 RUNNING = "How it runs"
+_DIGITS = 7  # of a batch size; no memory holds more images
 TRUST = "Also read files that may run code when they are read (pickles)."
 
 resumable = functools.partial(
@@ -106,6 +108,7 @@ Threads = Annotated[
     int | None,
     typer.Option(
         min=1,
+        max=MOST_THREADS,
         help="Threads that read and decode; one per core if left out.",
         rich_help_panel=RUNNING,
         show_default=False,
@@ -256,9 +259,12 @@ def read_batch_size(text: str) -> int | None:
     """Return the number of ``--batch-size``; None for auto."""
     if text == "auto":
         return None
-    if text.isdecimal() and int(text):
+    if text.isdecimal() and len(text) < _DIGITS and int(text):
         return int(text)
-    raise OptionError(f"--batch-size takes a number of at least 1, or auto; got {text!r}")
+    raise OptionError(
+        f"--batch-size takes a number from 1 to {10 ** (_DIGITS - 1) - 1:,}, or auto; got "
+        f"{shorten(text)}"
+    )
 
 
 @contextmanager

@@ -44,25 +44,33 @@ def check(
     ------
     OptionError
         When a model does not occur.
+    InputError
+        When there is no such column.
     """
+    from prime_sql.engine import places
     from prime_sql.engine.database import Database
-    from prime_sql.engine.errors import shorten_list
+    from prime_sql.engine.errors import InputError, shorten, shorten_list
     from prime_sql.engine.open_source import open_source
     from prime_sql.engine.sources import Wanted
 
-    there = db is not None and db.exists()
+    wanted_models = conditions(models, column, None)
+    there = db is not None and places.exists(db)
     database = Database(db if there else None, read_only=there, wait=wait)
     try:
         with database.session() as session:
             wanted = Wanted(frozenset({column}))
             source = open_source(predictions, "predictions", session, wanted)
             if column not in source.columns:
-                return  # the search says so, and which columns there are
+                hint = did_you_mean(column, source.columns)
+                raise InputError(
+                    f"predictions has no column {shorten(column)}, which names the model.{hint} "
+                    f"It has: {shorten_list(source.columns)}. Name the right one with --model."
+                )
             names = source.table.select(name=source.table[column].cast(str))
             known = set(names.distinct()["name"].to_list())
     finally:
         database.discard()
-    for name in conditions(models, column, None):
+    for name in wanted_models:
         if name not in known:
             hint = did_you_mean(name, known) or f" It has: {shorten_list(sorted(known))}."
             raise OptionError(f"no row of predictions has {column} = {name!r}.{hint}")

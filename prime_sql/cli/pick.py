@@ -20,6 +20,7 @@ from prime_sql.cli.app import (
     Wait,
     app,
     emit,
+    is_given,
     reports_errors,
     watched,
 )
@@ -71,6 +72,7 @@ SplitTags = Annotated[str | None, _column("A tag is several, with this text betw
 )
 @reports_errors
 def pick(
+    context: typer.Context,
     db: Db,
     mode_id: Annotated[
         str,
@@ -127,6 +129,9 @@ def pick(
     """
     if output_ is not None:
         files.check_file(output_)
+        files.check_apart({"--output": output_}, {"POOL": pool})
+    if all_ and is_given(context, "limit"):
+        raise OptionError("--all and --limit are mutually exclusive")
     with ps.open_run(db, run, wait=wait) as opened:
         with watched(quiet, verbose, bar=nullcontext) as (on_sql, _):
             picks = opened.pick(
@@ -215,6 +220,7 @@ def weights(
     """
     if output_ is not None:
         files.check_file(output_)
+        files.check_apart({"--output": output_}, {"TRAINING": training, "TAGS": tags})
     if training is not None and tags is None:
         raise OptionError("give TRAINING and TAGS, or neither")
     with ps.open_run(db, run, wait=wait) as opened:

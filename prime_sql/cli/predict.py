@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -26,7 +28,15 @@ from prime_sql.cli.images import (
     resumable,
     watched_images,
 )
-from prime_sql.engine.errors import OptionError
+from prime_sql.engine.defaults import MOST_PIXELS
+from prime_sql.engine.errors import OptionError, shorten
+
+
+class Resize(StrEnum):
+    """How a picture takes the shape that the model sees."""
+
+    crop = "crop"
+    squash = "squash"
 
 
 @app.command(
@@ -72,6 +82,8 @@ def predict(
     image_size: Annotated[
         int | None,
         typer.Option(
+            min=1,
+            max=MOST_PIXELS,
             help="Side of the pictures that the model sees, in pixels.",
             rich_help_panel=MODEL,
             show_default=False,
@@ -96,9 +108,8 @@ def predict(
         ),
     ] = None,
     resize: Annotated[
-        str | None,
+        Resize | None,
         typer.Option(
-            metavar="crop|squash",
             help="Crop the centre, or squash the whole picture.",
             rich_help_panel=MODEL,
             show_default=False,
@@ -129,7 +140,7 @@ def predict(
             labels=labels,
             image_size=image_size,
             **channels,
-            resize=resize,
+            resize=None if resize is None else resize.value,
             trust=trust,
             name=name,
             table=table or "predictions",
@@ -148,6 +159,10 @@ def _channels(text: str | None, option: str) -> tuple[float, ...] | None:
     if text is None:
         return None
     try:
-        return tuple(float(part) for part in text.split(","))
-    except ValueError as error:
-        raise OptionError(f"{option} takes numbers such as 0.5,0.5,0.5, got {text!r}") from error
+        numbers = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        numbers = ()
+    # As the library says, too; but this is before it is imported, which takes seconds.
+    if len(numbers) != 3 or not all(map(math.isfinite, numbers)):
+        raise OptionError(f"{option} takes three numbers such as 0.5,0.5,0.5, got {shorten(text)}")
+    return numbers

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -10,10 +9,22 @@ from typing import Annotated
 import typer
 
 import prime_sql as ps
-from prime_sql.cli.app import RESULTS, Command, Db, Quiet, RunOption, Wait, app, reports_errors, say
-from prime_sql.engine.defaults import CARDS, NO_WAIT, RUNS, TOP
+from prime_sql.cli.app import (
+    RESULTS,
+    Command,
+    Db,
+    Quiet,
+    RunOption,
+    Wait,
+    app,
+    reports_errors,
+    say,
+    write_out,
+)
+from prime_sql.engine.defaults import CARDS, MOST, NO_WAIT, RUNS, TOP
 from prime_sql.engine.errors import OptionError
-from prime_sql.engine.files import write_text
+from prime_sql.engine.files import check_apart, check_place, write_text
+from prime_sql.engine.places import shown
 
 
 class Form(StrEnum):
@@ -65,19 +76,22 @@ def report(
             "-n",
             "--top",
             min=1,
+            max=MOST,
             help="How many failure modes the headline lists: those that explain most errors.",
         ),
     ] = TOP,
     cards: Annotated[
         int,
         typer.Option(
-            min=0, help="How many failure modes get a card, with subsets, images and SQL."
+            min=0, max=MOST, help="How many failure modes get a card, with subsets, images and SQL."
         ),
     ] = CARDS,
     runs: Annotated[
         int,
         typer.Option(
-            min=1, help="How many of the last comparable runs each mode is followed through."
+            min=1,
+            max=MOST,
+            help="How many of the last comparable runs each mode is followed through.",
         ),
     ] = RUNS,
     run: RunOption = None,
@@ -95,7 +109,7 @@ def report(
     else:
         text = collected.to_text()
     if output is None:
-        sys.stdout.write(text)
+        write_out(text)
         return
     write_text(text, output)
     if not quiet:
@@ -112,13 +126,9 @@ def _form(file: Path | None, form: Form | None, db: str) -> Form:
         form = _ENDINGS.get(file.suffix.lower())
         if form is None:
             raise OptionError(
-                f"cannot write {file}: name a file that ends in .html, .json or .txt, "
+                f"cannot write {shown(file)}: name a file that ends in .html, .json or .txt, "
                 "or give --format"
             )
-    if not file.absolute().parent.is_dir():
-        raise OptionError(f"cannot write {file}: the folder {file.parent} does not exist")
-    if file.is_dir():
-        raise OptionError(f"cannot write {file}: it is a folder")
-    if file.exists() and Path(db).exists() and file.samefile(db):
-        raise OptionError(f"cannot write {file}: it is the database")
+    check_place(file)
+    check_apart({"--output": file}, {"DB": db})
     return form

@@ -16,8 +16,10 @@ from prime_sql.cli.app import Command, Quiet, Verbose, app, out, reports_errors,
 from prime_sql.cli.definition import COLUMNS
 from prime_sql.cli.gate import show_outcomes
 from prime_sql.cli.top import show as show_summary
+from prime_sql.engine import places
 from prime_sql.engine.errors import OptionError
-from prime_sql.engine.files import Files
+from prime_sql.engine.files import Files, check_apart, check_place
+from prime_sql.engine.places import shown
 
 if TYPE_CHECKING:
     from prime_sql import Run
@@ -180,10 +182,10 @@ def init(
 
     folder = output.absolute().parent
     schema_file = folder / draft.SCHEMA
-    if output.exists() and not force:
-        raise OptionError(f"{output} already exists; --force overwrites it")
-    if not output.absolute().parent.is_dir():
-        raise OptionError(f"cannot write {output}: the folder {output.parent} does not exist")
+    if places.exists(output) and not force:
+        raise OptionError(f"{shown(output)} already exists; --force overwrites it")
+    check_place(output)
+    check_apart({"--output": output}, {"--db": db, "PREDICTIONS": predictions, "TAGS": tags})
     columns = {"image_id": image_id, "label": label, "prediction": prediction, "tag": tag}
     if schema_file.exists() and not force and not is_schema(schema_file):
         raise OptionError(

@@ -21,10 +21,12 @@ from prime_sql.cli.app import (
     app,
     emit,
     is_given,
+    kept,
     out,
     reports_errors,
     say,
     shows_table,
+    stored,
     watched,
 )
 from prime_sql.cli.definition import (
@@ -65,7 +67,7 @@ from prime_sql.cli.top import Top
 from prime_sql.cli.top import show as show_summary
 from prime_sql.engine.defaults import NO_WAIT, TOP
 from prime_sql.engine.errors import OptionError
-from prime_sql.engine.files import check_file
+from prime_sql.engine.files import check_apart, check_file
 from prime_sql.engine.options import METHODS, Options
 
 # Sections of the help.
@@ -303,6 +305,12 @@ def search(
     """
     if output_ is not None:
         check_file(output_)
+    check_apart(
+        {"--output": output_, "--junit": junit, "--summary": summary},
+        {"--db": db, "PREDICTIONS": predictions, "TAGS": tags, "--remove": remove},
+    )
+    if models is None and is_given(context, "model"):
+        raise OptionError("--model names a column for --models: add it")
     check_missed(missed, method, models, max_q)
     place = place_of(db, warehouse, schema)
     wanted = asked(fail_on, junit, summary)
@@ -339,7 +347,10 @@ def search(
                 for name, condition in conditions(models, model, where).items()
             }
             rows = of_models(runs)
-        emit(rows, format_, output_, show=show_models, why_none="No failure modes.", quiet=quiet)
+        with kept(stored(db, "runs DB -o FILE")):
+            emit(
+                rows, format_, output_, show=show_models, why_none="No failure modes.", quiet=quiet
+            )
         if db is not None and not quiet:
             for name, run in runs.items():
                 say(f"Run {run.run_id}, of {name}, is in {db}.")
@@ -350,9 +361,9 @@ def search(
                 chosen = {name: value for name, value in given.items() if is_given(context, name)}
                 check_from_run(from_run, place, predictions, chosen, memory_limit, temp_dir)
                 number = None if from_run == "latest" else int(from_run)
-                stored = ps.open_run(str(place), number, read_only=False, wait=wait)
-                opened.enter_context(stored)
-                run = stored.refilter(job=job, on_sql=watch[0], **chosen)
+                before = ps.open_run(str(place), number, read_only=False, wait=wait)
+                opened.enter_context(before)
+                run = before.refilter(job=job, on_sql=watch[0], **chosen)
             elif not append and (predictions is None or tags is None):
                 raise OptionError("give PREDICTIONS and TAGS, or --from-run with --db")
             else:
@@ -365,7 +376,9 @@ def search(
         why_none = f"No failure modes. {run.note or ''}".strip()
         short = modes.height > 0 and shows_table(format_, output_)
         if not short or output_ is not None:
-            emit(modes, None if short else format_, output_, why_none=why_none, quiet=quiet)
+            again = 'sql DB "from failure_modes" -o FILE'
+            with kept(stored(place, again, run.run_id)):
+                emit(modes, None if short else format_, output_, why_none=why_none, quiet=quiet)
         if short:
             shown = place and describe(place)
             show_summary(rank.summarize(run, top), run, shown, form="--format csv")
@@ -376,4 +389,6 @@ def search(
             say(run.validation.sentence(), console=out())
         if place is not None and not quiet:
             say(f"Run {run.run_id} is in {describe(place)}.")
-        wanted.judge(run, quiet=quiet)
+        again = "gate DB --fail-on GATE --junit FILE"
+        with kept(stored(place, again, run.run_id)):
+            wanted.judge(run, quiet=quiet)

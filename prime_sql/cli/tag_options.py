@@ -10,6 +10,7 @@ import typer
 
 from prime_sql.cli.app import RESULTS, flag, is_given
 from prime_sql.cli.images import TRUST
+from prime_sql.engine.defaults import MOST_PIXELS
 from prime_sql.engine.errors import OptionError
 
 _T = TypeVar("_T")
@@ -99,7 +100,12 @@ Checkpoint = Annotated[
 ]
 ImageSize = Annotated[
     int,
-    typer.Option(help="Side of the pictures that the model sees, in pixels.", rich_help_panel=RAM),
+    typer.Option(
+        min=1,
+        max=MOST_PIXELS,
+        help="Side of the pictures that the model sees, in pixels.",
+        rich_help_panel=RAM,
+    ),
 ]
 ExtraTag = Annotated[
     list[str] | None,

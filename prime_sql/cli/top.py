@@ -26,7 +26,7 @@ from prime_sql.cli.app import (
     shows_table,
 )
 from prime_sql.engine import files
-from prime_sql.engine.defaults import NO_WAIT, ORDERS, OVERLAP, TOP
+from prime_sql.engine.defaults import MOST, NO_WAIT, ORDERS, OVERLAP, TOP
 from prime_sql.engine.errors import OptionError
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ Top = Annotated[
         "-n",
         "--top",
         min=1,
+        max=MOST,
         help="How many failure modes the printed table shows: those that explain most errors.",
         rich_help_panel=RESULTS,
     ),

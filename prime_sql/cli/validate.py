@@ -20,10 +20,12 @@ from prime_sql.cli.app import (
     Wait,
     app,
     emit,
+    kept,
     out,
     reports_errors,
     say,
     shows_table,
+    stored,
     watched,
 )
 from prime_sql.engine import files
@@ -126,6 +128,7 @@ def validate(
     """
     if output_ is not None:
         files.check_file(output_)
+        files.check_apart({"--output": output_}, {"PREDICTIONS": predictions, "TAGS": tags})
     with ps.open_run(db, run, read_only=False, wait=wait) as opened:
         with watched(quiet, verbose, bar=nullcontext) as (on_sql, _):
             validation = opened.validate(
@@ -147,7 +150,8 @@ def validate(
             )
         modes = validation.modes.to_polars()
         why_none = f"Run {opened.run_id} has no failure modes. {opened.note or ''}".strip()
-        emit(modes, format_, output_, show=_show, why_none=why_none, quiet=quiet)
+        with kept(stored(db, 'sql DB "from validations" -o FILE', opened.run_id)):
+            emit(modes, format_, output_, show=_show, why_none=why_none, quiet=quiet)
         if modes.height and shows_table(format_, output_):
             say(validation.sentence(), console=out())
 

@@ -9,7 +9,11 @@ from typing import Any
 from prime_sql.discovery.conditions import has_subquery, parse_condition
 from prime_sql.discovery.stored import UNPUBLISHED, StoredRun, records
 from prime_sql.engine.database import Database, Opened
-from prime_sql.engine.errors import OptionError, StoredCountsError
+from prime_sql.engine.errors import (
+    OptionError,
+    StoredCountsError,
+    shorten,
+)
 from prime_sql.engine.options import Options
 from prime_sql.engine.session import Session
 
@@ -86,7 +90,7 @@ def published(database: Database) -> list[dict[str, Any]]:
 def _differences(record: dict[str, Any], options: Options) -> str:
     stored = asdict(Options.from_json(record["options"]))
     other = [
-        f"{name} {stored[name]!r} there, {value!r} here"
+        f"{name} {shorten(stored[name])} there, {shorten(value)} here"
         for name, value in asdict(options).items()
         if stored[name] != value
     ]

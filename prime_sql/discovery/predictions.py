@@ -62,7 +62,7 @@ def part_of(source: Source, options: Options, part: str) -> Source:
             most = most.order_by([ibis.desc("rows"), "value"]).limit(200).to_pyarrow().to_pylist()
             held = [f"{shorten(row['value'])} ({row['rows']:,} rows)" for row in most]
             raise InputError(
-                f"no row of predictions has {options.split} = {wanted!r} ({name})."
+                f"no row of predictions has {options.split} = {shorten(wanted)} ({name})."
                 f"{did_you_mean(wanted, [row['value'] for row in most])} "
                 f"The column holds: {shorten_list(held) or 'nothing'}."
             )
@@ -298,7 +298,10 @@ def _check_same_kind(table: Table, label: Column, prediction: Column) -> None:
     both = table.select(label=label, prediction=prediction)
     example = both.limit(1).to_pyarrow().to_pylist()
     shown = (
-        "label {label!r} against prediction {prediction!r}".format(**example[0]) if example else ""
+        f"label {shorten(example[0]['label'])} against prediction "
+        f"{shorten(example[0]['prediction'])}"
+        if example
+        else ""
     )
     never = "they would never be equal" if len(kinds) > 1 else "one of them would be rounded"
     raise InputError(

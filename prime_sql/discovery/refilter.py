@@ -10,7 +10,10 @@ from prime_sql.discovery.publish import Record, publish
 from prime_sql.discovery.steps import Steps, carry_out
 from prime_sql.discovery.stored import R, StoredRun
 from prime_sql.engine.database import Database
-from prime_sql.engine.errors import StoredCountsError
+from prime_sql.engine.errors import (
+    StoredCountsError,
+    shorten,
+)
 from prime_sql.engine.options import LARGEST_MAX_TAGS, Options
 from prime_sql.engine.session import OnSql, Session
 
@@ -113,7 +116,7 @@ def _stored_counts(run: StoredRun, options: Options, session: Session) -> None:
     if narrow["classes"]:
         raise StoredCountsError(
             f"run {run.run_id} counted only tag sets with many errors: in {narrow['classes']:,} "
-            f"classes, for example {narrow['class_name']!r}, sets with at least "
+            f"classes, for example {shorten(narrow['class_name'])}, sets with at least "
             f"{narrow['counted']} errors, but these thresholds admit sets with "
             f"{narrow['needed']}; search the tables again "
             f"with --min-images {options.min_images} --min-drop {options.min_drop:g}"

@@ -153,8 +153,8 @@ def check_tags(
         if mixed_up["tags"]:
             raise InputError(
                 f"tags has {mixed_up['tags']:,} tags named like the absence of others, for example "
-                f"both {mixed_up['tag']!r} and 'not {mixed_up['tag']}'; rename them, or leave out "
-                "max_absent"
+                f"both {shorten(mixed_up['tag'])} and {shorten('not ' + mixed_up['tag'])}; rename "
+                "them, or leave out max_absent"
             )
     if vocabulary:
         warn_of_tags(session, inputs, options)

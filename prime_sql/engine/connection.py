@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, cast
 from weakref import WeakValueDictionary
 
@@ -11,7 +13,7 @@ from ibis.backends import BaseBackend
 from ibis.backends.duckdb import Backend
 from ibis.expr.types import Table
 
-from prime_sql.engine import queries
+from prime_sql.engine import damage, queries
 from prime_sql.engine.errors import WarehouseError
 
 # One lock for each database that some thread of this process writes to, or is making.
@@ -32,6 +34,21 @@ def in_turn(backend: BaseBackend) -> threading.RLock:
     return cast("threading.RLock", lock)
 
 
+@contextmanager
+def _asked(backend: Backend) -> Iterator[None]:
+    """Say which file is damaged, where a question to the connection finds that out."""
+    try:
+        yield
+    except duckdb.Error as error:
+        file = None
+        with suppress(duckdb.Error):  # it answers nothing any more
+            file = file_of(backend)
+        damaged = damage.explain(error, file)
+        if damaged is None:
+            raise
+        raise damaged from error
+
+
 def file_of(backend: Backend) -> str | None:
     """Return the file of a database, or None if it is in memory."""
     stored = "select path from duckdb_databases() where database_name = current_database()"
@@ -49,7 +66,7 @@ def rows_of(backend: Backend, query: str) -> list[dict[str, Any]]:
 
     Not through Ibis, whose lookup of the columns takes a tenth of the time of a small search.
     """
-    with in_turn(backend):
+    with in_turn(backend), _asked(backend):
         cursor = backend.raw_sql(query)
         columns = [column[0] for column in cursor.description]
         return [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
@@ -87,7 +104,8 @@ def tables_of(backend: Backend) -> set[str]:
         "select table_name from information_schema.tables "
         "where table_catalog = current_database() and table_schema = 'prime'"
     )
-    return {name for (name,) in backend.raw_sql(names).fetchall()}
+    with _asked(backend):
+        return {name for (name,) in backend.raw_sql(names).fetchall()}
 
 
 def is_made(backend: Backend) -> bool:
@@ -95,6 +113,7 @@ def is_made(backend: Backend) -> bool:
     known = tables_of(backend)
     if "runs" in known and "failure_mode_members" not in known:
         raise WarehouseError(
-            "schema prime was made by an earlier version of prime_sql; name another database"
+            "schema prime was made by an earlier version of prime_sql, as it has no table "
+            "failure_mode_members; name another database"
         )
     return "runs" in known

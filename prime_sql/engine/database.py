@@ -17,7 +17,7 @@ import ibis
 from ibis.backends import BaseBackend
 from ibis.backends.duckdb import Backend
 
-from prime_sql.engine import duckdb_versions, files, limits, queries, schema
+from prime_sql.engine import damage, duckdb_versions, files, limits, places, queries, schema
 from prime_sql.engine.connection import file_of, in_turn, writer
 from prime_sql.engine.errors import PrimeSqlError, WarehouseError, first_line
 from prime_sql.engine.extensions import download_none
@@ -67,9 +67,11 @@ class Database:
                 "connection, or None for memory"
             )
         else:
+            for name in (into, f"{os.fspath(into)}.wal"):  # the engine's log is beside it
+                places.check_readable(name, "cannot open the database", WarehouseError)
             self.path = Path(into)
             # What a symbolic link points to, so that it stays a link.
-            self._place = self.path.resolve()
+            self._place = places.real(self.path)
             if self._place.is_dir():
                 raise WarehouseError(f"{self.path} is a folder; name a DuckDB file in it")
             if not self._place.exists():
@@ -107,7 +109,8 @@ class Database:
         """Return a name beside the file's own, after checking that nothing is in the way."""
         folder, name = self._place.parent, self._place.name
         if not folder.is_dir():
-            raise WarehouseError(f"the folder {folder} does not exist; make it first")
+            what = "is not a folder" if folder.exists() else "does not exist; make it first"
+            raise WarehouseError(f"cannot make {self.path}: the folder {folder} {what}")
         if folder.joinpath(f"{name}.wal").exists():
             raise WarehouseError(
                 f"{self.path} is gone but its {name}.wal is still there, and would be taken for "
@@ -313,6 +316,9 @@ def _cannot_open(path: Path, error: duckdb.Error, wait: float | None = None) -> 
             f"{path} is{still} in use by another process{holder}{after}; wait for it{how} or close "
             "it, then try again"
         )
+    damaged = damage.explain(error, path)
+    if damaged is not None:
+        return damaged
     if "different configuration" in text or "attached" in text:
         return WarehouseError(
             f"{path} is already open in this process, for reading only or with other settings; "
@@ -323,6 +329,7 @@ def _cannot_open(path: Path, error: duckdb.Error, wait: float | None = None) -> 
 
 def attach(backend: Backend, path: Path, alias: str) -> None:
     """Attach a DuckDB file read-only, to read input tables from it."""
+    places.check_readable(path, "cannot open the database", WarehouseError)
     try:
         quoted = queries.literal(str(path.absolute()))
         backend.raw_sql(f"attach {quoted} as {queries.identifier(alias)} (read_only)")

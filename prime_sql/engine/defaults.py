@@ -14,6 +14,14 @@ CARDS = 50  # failure modes that get a card of their own in a report
 MIN_UNSEEN_IMAGES = 10  # with fewer, a failure mode is undecided
 TOLERANCE = 0.05  # by how much an unseen drop may fall short and still hold
 
+# A shuffle is a search. A p-value from so many is exact to 0.0001; with more, a slip of the finger
+# would take years.
+MOST_SHUFFLES = 10_000
+
+MOST = 2**31 - 1  # of anything that is counted; the engine's whole numbers end there
+MOST_PIXELS = 10_000  # of a side of what a model sees; as numbers such a picture is 1.2 GB
+MOST_THREADS = 1024  # that read and decode; a system gives no process many more
+
 # The engines for which the search is compiled.
 DIALECTS = (
     "duckdb",

@@ -12,9 +12,21 @@ from typing import Any
 # Modules of the package, and those through which its functions call each other.
 _INSIDE = ("prime_sql", "contextlib")
 
+# Characters of a line in a message: what is wrong comes first, what to do about it last.
+LONGEST_LINE = 480
+_LONGEST_NAME = 200
+
 
 class PrimeSqlError(Exception):
-    """Base of every error that prime_sql raises on purpose."""
+    """Base of every error that prime_sql raises on purpose.
+
+    A long line of the message loses its middle, because names and cells of tables may be megabytes;
+    the SQL of a step, which follows an empty line, stays whole.
+    """
+
+    def __init__(self, message: object = "", *rest: object) -> None:
+        said, blank, sql = str(message).partition("\n\n")
+        super().__init__("\n".join(map(cut, said.split("\n"))) + blank + sql, *rest)
 
 
 class InputWarning(UserWarning):
@@ -52,8 +64,19 @@ class InstallError(PrimeSqlError, ImportError):
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return `` did you mean 'x'?`` for the closest known word, or an empty string."""
     by_lower = {name.lower(): name for name in known}
-    close = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)
+    # Nobody means a name of a hundred characters, and comparing megabytes would take minutes.
+    short = [name for name in by_lower if len(name) <= _LONGEST_NAME]
+    looked_up = word.lower() if len(word) <= _LONGEST_NAME else ""
+    close = difflib.get_close_matches(looked_up, short, n=1, cutoff=0.6)
     return f" Did you mean {by_lower[close[0]]!r}?" if close else ""
+
+
+def cut(text: str, limit: int = LONGEST_LINE) -> str:
+    """Return `text` without its middle if it is longer than `limit` characters."""
+    if len(text) <= limit:
+        return text
+    end = limit // 3
+    return f"{text[: limit - end - 1]}…{text[-end:]}"
 
 
 def shorten(value: object, limit: int = 80, *, escaped: bool = False) -> str:
@@ -61,7 +84,9 @@ def shorten(value: object, limit: int = 80, *, escaped: bool = False) -> str:
 
     `escaped` writes all but ASCII as escapes.
     """
-    text = ascii(value) if escaped else repr(value)
+    # Not repr() of five megabytes: only its beginning will be seen.
+    short = value[: limit + 1] if isinstance(value, str | bytes) else value
+    text = ascii(short) if escaped else repr(short)
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
@@ -70,7 +95,7 @@ def first_line(error: BaseException) -> str:
     extension = extension_of(error)
     if extension is not None:
         return install(extension)
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return cut((str(error).strip().splitlines() or [type(error).__name__])[0])
 
 
 _EXTENSION = re.compile(
@@ -107,6 +132,7 @@ def warn(message: str) -> None:
     level, frame = 2, sys._getframe(1)
     while frame.f_back is not None and _is_inside(frame.f_globals.get("__name__", "")):
         level, frame = level + 1, frame.f_back
+    message = "\n".join(map(cut, message.split("\n")))
     warnings.warn(message, InputWarning, stacklevel=level)
 
 

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import errno
 import glob
+import hashlib
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Self
 
+from prime_sql.engine import places
 from prime_sql.engine.errors import OptionError, WarehouseError
+from prime_sql.engine.places import shown
 
 if TYPE_CHECKING:
     import polars as pl
 
 from prime_sql.engine.rows import Format, render
+
+_LONGEST = 200  # bytes of a file's name; most systems admit 255
 
 
 def check_file(path: Path) -> Path:
@@ -28,23 +34,83 @@ def check_file(path: Path) -> Path:
         Otherwise; checked before the work, so that none is lost.
     """
     if path.suffix.lower() not in (".parquet", ".csv", ".json"):
-        raise OptionError(f"cannot write {path}: name a file that ends in .parquet, .csv or .json")
+        raise OptionError(
+            f"cannot write {shown(path)}: name a file that ends in .parquet, .csv or .json"
+        )
     return check_place(path)
 
 
-def check_place(path: Path) -> Path:
-    """Return `path` if its folder exists and it is not a folder itself.
+def check_place(path: Path, *, append: bool = False) -> Path:
+    """Return `path` if a file can be written there; with `append`, if text can be added to it.
 
     Raises
     ------
     OptionError
         Otherwise; checked before the work, so that none is lost.
     """
+    places.check_name(path, "cannot write", OptionError)
     if not path.absolute().parent.is_dir():
-        raise OptionError(f"cannot write {path}: the folder {path.parent} does not exist")
+        raise OptionError(
+            f"cannot write {shown(path)}: the folder {shown(path.parent)} does not exist"
+        )
     if path.is_dir():
-        raise OptionError(f"cannot write {path}: it is a folder")
+        raise OptionError(f"cannot write {shown(path)}: it is a folder")
+    try:
+        _try_out(places.real(path), append)
+    except OSError as error:
+        raise OptionError(
+            f"cannot write {shown(path)}: {error.strerror or error}; name a file in a folder that "
+            "you may write to"
+        ) from error
     return path
+
+
+def _try_out(place: Path, append: bool) -> None:
+    """Write nothing, in the way in which a file will be written: permissions alone say too little.
+
+    A disk may be for reading only, or let nobody make files.
+    """
+    if places.special(place) or (append and place.exists()):
+        if not os.access(place, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return
+    partial = beside(place)
+    try:
+        partial.open("xb").close()
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def check_apart(
+    writes: Mapping[str, str | Path | None], reads: Mapping[str, str | Path | None]
+) -> None:
+    """Refuse to write two things to one file, or to write over what is read.
+
+    Parameters
+    ----------
+    writes, reads
+        Files by the option or argument that names them; None for one that is not given.
+
+    Raises
+    ------
+    OptionError
+        When two are the same file, however they are written.
+    """
+    taken = {place: name for name, place in _places(reads)}
+    for name, place in _places(writes):
+        if place in taken:
+            raise OptionError(
+                f"{taken[place]} and {name} are the same file, {shown(place)}: one would replace "
+                "the other; name two"
+            )
+        taken[place] = name
+
+
+def _places(files: Mapping[str, str | Path | None]) -> Iterator[tuple[str, Path]]:
+    for name, file in files.items():
+        # Several may write to one device, such as /dev/stdout.
+        if file is not None and not places.trouble(file) and not places.special(file):
+            yield name, places.real(file)
 
 
 def write(rows: pl.DataFrame, path: Path) -> None:
@@ -104,7 +170,7 @@ class Files:
             When it cannot be written to the folder or the disk.
         """
         with _writing(path):
-            place = path.resolve()  # what a symbolic link points to, so that it stays a link
+            place = places.real(path)  # what a symbolic link points to, so that it stays a link
             if place.exists() and not place.is_file() and not place.is_dir():
                 # A pipe or a device has no place beside it, and must not become a file.
                 with place.open("wb") as file:
@@ -176,11 +242,14 @@ def beside(place: Path) -> Path:
 
     What killed processes left there is removed.
     """
-    for leftover in place.parent.glob(f".{glob.escape(place.name)}.*.partial*"):
-        process = leftover.name.removeprefix(f".{place.name}.").partition("-")[0]
+    name = place.name
+    if len(os.fsencode(name)) > _LONGEST:  # with more behind it, too long for the system
+        name = hashlib.sha256(os.fsencode(name)).hexdigest()
+    for leftover in place.parent.glob(f".{glob.escape(name)}.*.partial*"):
+        process = leftover.name.removeprefix(f".{name}.").partition("-")[0]
         if process.isdecimal() and not _is_running(int(process)):
             leftover.unlink(missing_ok=True)
-    return place.with_name(f".{place.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}.partial")
+    return place.with_name(f".{name}.{os.getpid()}-{uuid.uuid4().hex[:8]}.partial")
 
 
 def _kept(place: Path) -> Path | None:

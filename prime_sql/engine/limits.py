@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
-from prime_sql.engine.errors import LimitError, OptionError
+from prime_sql.engine import places
+from prime_sql.engine.errors import LimitError, OptionError, shorten
 from prime_sql.engine.queries import literal
 
 if TYPE_CHECKING:
@@ -64,10 +65,11 @@ class Limits:
         memory = None if memory_limit is None else _memory(memory_limit)
         if temp_dir is None:
             return Limits(memory)
+        places.check_name(temp_dir, "temp_dir must be a folder, not", OptionError)
         folder = Path(temp_dir)
         if not folder.is_dir():
             what = "is a file" if folder.exists() else "does not exist; make it first"
-            raise OptionError(f"temp_dir must be a folder, but {folder} {what}")
+            raise OptionError(f"temp_dir must be a folder, but {places.shown(folder)} {what}")
         if not os.access(folder, os.W_OK | os.X_OK):
             raise OptionError(f"temp_dir {folder} cannot be written to; name another folder")
         return Limits(memory, folder.absolute())
@@ -92,7 +94,7 @@ def _memory(text: str) -> int:
     example = "give it as 500MB, 2GiB or 75%"
     given = isinstance(text, str) and _SIZE.fullmatch(text)
     if not given or given[0].strip().lower().endswith("bytes"):
-        raise OptionError(f"memory_limit is not a size: {text!r}; {example}")
+        raise OptionError(f"memory_limit is not a size: {shorten(text)}; {example}")
     if given[4]:
         share = float(given[1])
         if not 0 < share <= 100:

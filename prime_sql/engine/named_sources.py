@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import glob
 import itertools
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from prime_sql.engine import queries
+from prime_sql.engine import places, queries
 from prime_sql.engine.database import attach
 from prime_sql.engine.errors import (
     InputError,
@@ -61,19 +60,29 @@ def named(name: str, role: str) -> tuple[Path | None, str] | None:
     if lower.endswith(PARQUET + CSV + JSON):
         _check_files(name, role)
         return None
+    if "://" in name:
+        raise InputError(
+            f"{role}: {describe(name)} is not a file on this machine, and its address does not end "
+            f"in {', '.join(PARQUET[:1] + CSV[:1] + JSON[:2])} or the like, by which DuckDB's "
+            "extension httpfs reads files elsewhere; download it, and name the local file"
+        )
+    places.check_name(name, f"{role}: cannot read", InputError)
     database, colon, table = name.rpartition(":")
-    if colon and (database.lower().endswith(DATABASE) or os.path.isfile(database)):  # noqa: PTH113
+    if colon and (database.lower().endswith(DATABASE) or places.is_file(database)):
+        places.check_readable(database, f"{role}: cannot read", InputError)
         if not Path(database).is_file():
             raise InputError(f"{role}: there is no database file {database}")
         return Path(database), table
     if lower.endswith(DATABASE) and Path(name).is_file():
         raise InputError(f"{role}: {name} is a database; name a table in it, as in {name}:TABLE")
-    if os.path.exists(name):  # noqa: PTH110  # Path.exists raises where a name is too long
+    if places.exists(name):
         raise InputError(f"{role}: cannot tell the format of {name} from its name; give {FORMS}")
     return None, name
 
 
 def _check_files(name: str, role: str) -> None:
+    if "://" not in name:
+        places.check_readable(name, f"{role}: cannot read", InputError)
     if Path(name).is_file() and not Path(name).stat().st_size:
         raise InputError(f"{role}: the file {name} is empty")
     if "://" in name or glob.glob(name, recursive=True) or Path(name).is_file():

@@ -65,7 +65,10 @@ def open_source(source: Any, role: str, session: Session, wanted: Wanted) -> Sou
         raise InputError(f"cannot read {role} ({describe(source)}): {why_not}") from error
     except Exception as error:  # anything that the user's engine, frame or file raises
         hint = "; give every column one type" if isinstance(error, pa.ArrowTypeError) else ""
-        raise InputError(f"cannot read {role} ({describe(source)}): {why(error)}{hint}") from error
+        said = why(error)
+        if isinstance(source, (str, os.PathLike)):
+            said = said.replace(str(os.fspath(source)), describe(source))  # without credentials
+        raise InputError(f"cannot read {role} ({describe(source)}): {said}{hint}") from error
 
 
 def _open_there(source: Any, role: str, session: RemoteSession, wanted: Wanted) -> Source:

@@ -16,10 +16,14 @@ from prime_sql.engine.errors import (
     WarehouseError,
     did_you_mean,
     first_line,
+    shorten,
 )
 from prime_sql.engine.mirror import Mirror
 from prime_sql.engine.options import finite_number
 from prime_sql.engine.sources import describe
+
+# Whoever waits for longer would not notice that the other process hangs.
+LONGEST_WAIT = 7 * 24 * 60 * 60  # seconds
 
 # Where an existing database is.
 Place: TypeAlias = "str | os.PathLike[str] | BaseBackend"
@@ -88,8 +92,11 @@ def check_wait(wait: float) -> float:
         When it is not a number of at least 0.
     """
     seconds = finite_number("wait", wait)
-    if seconds < 0:
-        raise OptionError(f"wait must be at least 0 seconds, got {wait!r}")
+    if not 0 <= seconds <= LONGEST_WAIT:
+        raise OptionError(
+            f"wait must be at least 0 and at most {LONGEST_WAIT:,} seconds (a week), got "
+            f"{shorten(wait)}"
+        )
     return seconds
 
 
@@ -103,6 +110,13 @@ def connect(url: str) -> BaseBackend:
         message does not hold the password.
     """
     scheme = url.partition("://")[0]
+    try:
+        password, _ = urlsplit(url).password, urlsplit(url).port
+    except ValueError as error:  # such as a bracket that is not closed
+        raise WarehouseError(
+            f"{describe(url)} is not a URL: {first_line(error)}; write it as in "
+            "postgres://user@host/database"
+        ) from None
     if scheme not in EXTRAS:
         raise WarehouseError(
             f"a search cannot run in {describe(url)}.{did_you_mean(scheme, EXTRAS)} "
@@ -116,7 +130,6 @@ def connect(url: str) -> BaseBackend:
         ) from error
     except Exception as error:  # every engine has exceptions of its own
         why = first_line(error)
-        password = urlsplit(url).password
         if password:
             why = why.replace(unquote(password), "***").replace(password, "***")
         raise WarehouseError(f"cannot connect to {describe(url)}: {why}") from None

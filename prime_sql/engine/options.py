@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Any
 
-from prime_sql.engine.errors import OptionError, did_you_mean
+from prime_sql.engine.errors import OptionError, did_you_mean, shorten
 
 LARGEST_MAX_TAGS = 6
 METHODS = ("exhaustive", "greedy")
@@ -126,7 +126,7 @@ class Options:
             raise OptionError(f"min_drop must be between 0.001 and 1, got {self.min_drop:g}")
         if self.method not in METHODS:
             raise OptionError(
-                f"method must be one of {', '.join(METHODS)}, got {self.method!r}."
+                f"method must be one of {', '.join(METHODS)}, got {shorten(self.method)}."
                 f"{did_you_mean(str(self.method), METHODS)}"
             )
         set_(self, "width", whole_number("width", self.width))
@@ -178,7 +178,8 @@ class Options:
             _text(name, getattr(self, name))
         if self.find == self.check:
             raise OptionError(
-                f"find and check are both {self.find!r}: the rows to find modes in are not unseen"
+                f"find and check are both {shorten(self.find)}: the rows to find modes in are not "
+                "unseen"
             )
 
     @property
@@ -207,7 +208,7 @@ class Options:
         known = [field.name for field in dataclasses.fields(cls)]
         for name in values:
             if name not in known:
-                raise OptionError(f"there is no option {name!r}.{did_you_mean(name, known)}")
+                raise OptionError(f"there is no option {shorten(name)}.{did_you_mean(name, known)}")
         return cls(**values)
 
     def to_json(self) -> str:
@@ -220,33 +221,49 @@ class Options:
         return cls.of(**json.loads(text))
 
 
-def whole_number(name: str, value: Any, lowest: int = 1) -> int:
+def whole_number(name: str, value: Any, lowest: int = 1, most: int = 2**31 - 1) -> int:
     """Return an option that is a whole number; raise an `OptionError` if it is not."""
-    if not _is_number(value) or value != int(value):
-        raise OptionError(f"{name} must be a whole number, got {value!r}")
-    if value < lowest:
-        raise OptionError(f"{name} must be at least {lowest}, got {value}")
-    if value >= 2**31:
-        raise OptionError(f"{name} must be below {2**31:,}, got {value}")
-    return int(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        number = value  # as a float it may be infinite
+    elif not _is_number(value) or value != int(value):
+        raise OptionError(f"{name} must be a whole number, got {shorten(value)}")
+    else:
+        number = int(value)
+    if number < lowest:
+        raise OptionError(f"{name} must be at least {lowest}, got {_briefly(number)}")
+    if number > most:
+        raise OptionError(f"{name} must be at most {most:,}, got {_briefly(number)}")
+    return number
+
+
+def _briefly(number: int) -> str:
+    # Python writes out no number of thousands of digits.
+    return str(number) if abs(number) < 10**20 else f"a number of {number.bit_length():,} bits"
 
 
 def finite_number(name: str, value: Any) -> float:
     """Return an option that is a number; raise an `OptionError` if it is not."""
     if not _is_number(value):
-        raise OptionError(f"{name} must be a finite number, got {value!r}")
+        raise OptionError(f"{name} must be a finite number, got {shorten(value)}")
     return float(value)
 
 
 def _is_number(value: Any) -> bool:
     # Real: includes NumPy's numbers. bool is one in Python, but nobody means min_images=True.
-    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+    if not isinstance(value, Real) or isinstance(value, bool):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number beyond what a float holds
+        return False
 
 
 def _fractions(name: str, values: Any) -> tuple[float, ...]:
     values = (values,) if isinstance(values, Real) else values
     if isinstance(values, str) or not isinstance(values, Iterable):
-        raise OptionError(f"{name} must be numbers such as (0.10, 0.05, 0.025), got {values!r}")
+        raise OptionError(
+            f"{name} must be numbers such as (0.10, 0.05, 0.025), got {shorten(values)}"
+        )
     fractions = tuple(finite_number(name, value) for value in values)
     if not fractions:
         raise OptionError(f"{name} needs at least one number, for sets of two tags")
@@ -261,7 +278,7 @@ def _names(name: str, values: Any) -> tuple[str, ...]:
         tuple(part.strip() for part in values.split(",")) if isinstance(values, str) else values
     )
     if not isinstance(values, Iterable):
-        raise OptionError(f"{name} must be one or more columns, got {values!r}")
+        raise OptionError(f"{name} must be one or more columns, got {shorten(values)}")
     names = tuple(_text(name, value) for value in values)
     if not names:
         raise OptionError(f"{name} needs at least one column")
@@ -272,7 +289,7 @@ def _names(name: str, values: Any) -> tuple[str, ...]:
 
 def _text(name: str, value: Any) -> str:
     if not isinstance(value, str) or not value.strip():
-        raise OptionError(f"{name} must be non-empty text, got {value!r}")
+        raise OptionError(f"{name} must be non-empty text, got {shorten(value)}")
     return value
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import duckdb
 import ibis
@@ -17,9 +17,9 @@ import sqlglot.expressions as sge
 from ibis.backends.duckdb import Backend
 from ibis.expr.types import Table
 
-from prime_sql.engine import duckdb_versions, queries
-from prime_sql.engine.connection import catalog_of, in_turn
-from prime_sql.engine.errors import QueryError, extension_of, first_line
+from prime_sql.engine import damage, duckdb_versions, queries
+from prime_sql.engine.connection import catalog_of, file_of, in_turn
+from prime_sql.engine.errors import QueryError, WarehouseError, extension_of, first_line
 from prime_sql.engine.extensions import loading
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def _answering(table: Table) -> Iterator[None]:
         with in_turn(ibis.get_backend(table)):
             yield
     except duckdb.Error as error:
-        raise QueryError(_complaint(error)) from error
+        raise _damaged(error, ibis.get_backend(table)) or QueryError(_complaint(error)) from error
     except (
         ibis.common.exceptions.IbisError,
         sqlglot.errors.SqlglotError,
@@ -127,7 +127,9 @@ def answer(query: str, backend: Backend, scope: str = "") -> Relation:
         text = f"{names}select * from (\n{inner}\n)"
         return Relation(loading(backend, lambda: _lazily(text, backend)))
     except duckdb.Error as error:
-        raise QueryError(f"{_complaint(error)}\n\nin the query:\n{query}") from error
+        raise _damaged(error, backend) or QueryError(
+            f"{_complaint(error)}\n\nin the query:\n{query}"
+        ) from error
 
 
 def _lazily(query: str, backend: Backend) -> Table:
@@ -164,6 +166,14 @@ def _with_catalog(query: str, catalog: str) -> str:
     for table in ambiguous:
         table.set("catalog", sge.to_identifier(catalog, quoted=True))
     return str(parsed.sql(dialect="duckdb")) if ambiguous else query
+
+
+def _damaged(error: duckdb.Error, backend: Any) -> WarehouseError | None:
+    """Return what to tell if the file is damaged that a query reads."""
+    file = None
+    with suppress(duckdb.Error):  # it answers nothing any more
+        file = file_of(backend)
+    return damage.explain(error, file)
 
 
 def _complaint(error: duckdb.Error) -> str:

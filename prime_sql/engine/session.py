@@ -21,7 +21,7 @@ from ibis.backends.duckdb import Backend
 from ibis.expr.types import BooleanColumn, StringColumn, Table
 from sqlglot.tokens import TokenType
 
-from prime_sql.engine import alike, duckdb_versions, limits, queries
+from prime_sql.engine import alike, damage, duckdb_versions, limits, queries
 from prime_sql.engine.connection import file_of, in_turn, writer
 from prime_sql.engine.errors import WarehouseError, extension_of, first_line
 from prime_sql.engine.extensions import load_only, loading
@@ -174,7 +174,7 @@ class Session:
             cursor = loading(self.backend, lambda: self.backend.raw_sql(statement))
             rows = cast("list[tuple[Any, ...]]", cursor.fetchall())
         except duckdb.Error as error:
-            raise _refused(step, sql, error) from error
+            raise self._refused(step, sql, error) from error
         seconds = time.perf_counter() - start
         self.seconds[step] = self.seconds.get(step, 0.0) + seconds
         # DuckDB answers a statement that writes with one row: how many it wrote.
@@ -199,7 +199,7 @@ class Session:
             # The engine parses the script once: statement by statement takes twice as long.
             statements = self.backend.con.extract_statements(sql)
         except duckdb.Error as error:
-            raise _refused(step, sql, error) from error
+            raise self._refused(step, sql, error) from error
         for statement in statements:
             text = statement.query.strip().removesuffix(";")
             if not (text.startswith("comment on ") and self.file is None):
@@ -232,10 +232,10 @@ class Session:
         try:
             copy = self.backend.create_table(name, obj=table, temp=True)
         except duckdb.Error as error:
-            short = limits.explain(error, name)
-            if short is None:
+            known = limits.explain(error, name)
+            if known is None:
                 raise
-            raise short from error
+            raise known from error
         seconds = time.perf_counter() - start
         self.seconds[name] = self.seconds.get(name, 0.0) + seconds
         if self.on_sql is not None:
@@ -307,7 +307,7 @@ class Session:
         try:
             return loading(self.backend, lambda: self.backend.sql(query).to_pyarrow())
         except duckdb.Error as error:
-            raise _refused(step, query, error) from error
+            raise self._refused(step, query, error) from error
 
     def answer(self, query: str, *, verbatim: dict[str, str] | None = None) -> Table:
         """Return a query over relations of the session as a table of Ibis.
@@ -355,6 +355,17 @@ class Session:
             with limits.set_to(self.backend, "checkpoint_threshold", "1KB" if whole else None):
                 self.execute("publish", "commit")
 
+    def _refused(self, step: str, sql: str, error: duckdb.Error) -> WarehouseError:
+        file = None
+        with suppress(duckdb.Error):
+            file = self.file
+        why = first_line(error) if extension_of(error) else error
+        return (
+            limits.explain(error, step)
+            or damage.explain(error, file)
+            or WarehouseError(f"step {step} failed: {why}\n\nSQL of the step:\n{sql}")
+        )
+
     def close(self) -> None:
         """End the session; its temporary relations go with it."""
         # A function of ours that was interrupted may still run in one of the engine's threads, and
@@ -389,10 +400,3 @@ def filled(sql: str, verbatim: dict[str, str] | None, dialect: str = "duckdb") -
         if token.token_type == TokenType.VAR and token.text in verbatim:
             sql = f"{sql[: token.start]}({verbatim[token.text]}){sql[token.end + 1 :]}"
     return sql
-
-
-def _refused(step: str, sql: str, error: duckdb.Error) -> WarehouseError:
-    why = first_line(error) if extension_of(error) else error
-    return limits.explain(error, step) or WarehouseError(
-        f"step {step} failed: {why}\n\nSQL of the step:\n{sql}"
-    )

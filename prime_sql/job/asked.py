@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from prime_sql.engine import queries
-from prime_sql.engine.errors import InputError, InputWarning, did_you_mean
+from prime_sql.engine.errors import InputError, InputWarning, did_you_mean, shorten_list
 from prime_sql.engine.open_source import open_source
 from prime_sql.engine.session import Session
 from prime_sql.engine.sources import Wanted
@@ -46,7 +46,7 @@ def keep_join(name: str, join: Join, session: Session) -> None:
     if key not in opened.columns:
         hint = did_you_mean(key, opened.columns)
         raise InputError(
-            f"{role} has no column {key!r}.{hint} It has: {', '.join(opened.columns)}. "
+            f"{role} has no column {key!r}.{hint} It has: {shorten_list(opened.columns)}. "
             f"Say which one names the image with {role}.image_id."
         )
     others = [column for column in opened.columns if column.lower() != "image_id"]

@@ -13,11 +13,12 @@ import duckdb
 
 from prime_sql.discovery.append_base import check_options
 from prime_sql.discovery.stored import RELATIONS
-from prime_sql.engine import duckdb_versions, queries
+from prime_sql.engine import duckdb_versions, places, queries
 from prime_sql.engine.connection import rows_of
 from prime_sql.engine.database import Database
+from prime_sql.engine.defaults import MOST_SHUFFLES
 from prime_sql.engine.errors import OptionError, PrimeSqlError, did_you_mean, first_line
-from prime_sql.engine.files import check_file
+from prime_sql.engine.files import check_file, check_place
 from prime_sql.engine.limits import Limits
 from prime_sql.engine.named_sources import named
 from prime_sql.engine.opening import check_wait
@@ -54,7 +55,7 @@ class _Checks:
 
     def all(self) -> list[str]:
         self._try("db", self._database)
-        self._places[Path(self.job.path.name).resolve()] = "the job file"
+        self._places[places.real(self.job.path.name)] = "the job file"
         self._search()
         self._settings()
         self._validation()
@@ -88,6 +89,7 @@ class _Checks:
 
     def _database(self) -> None:
         path = Path(self.says.db)
+        places.check_readable(path, "db: cannot open", OptionError)
         self._reads("db", path)
         if path.is_dir():
             self._say("db", f"{path} is a folder; name a DuckDB file in it")
@@ -107,12 +109,12 @@ class _Checks:
         self._try(path, look)
 
     def _reads(self, path: str, file: Path) -> None:
-        self._try(path, lambda: self._places.setdefault(file.resolve(), path))
+        self._try(path, lambda: self._places.setdefault(places.real(file), path))
 
     def _reads_files(self, path: str, name: str) -> None:
-        url = urlsplit(name)
-        if "://" in name and url.scheme.lower() != "file":
+        if "://" in name and not name.lower().startswith("file://"):
             return
+        url = urlsplit(name)
         file = Path(unquote(url.path) if "://" in name else name)
         if glob.has_magic(str(file)) and not file.is_file():
             # What matches it today, also through links; and what may match it tomorrow.
@@ -159,9 +161,14 @@ class _Checks:
         self._try("validation.tolerance", lambda: _check_tolerance(unseen.tolerance))
 
     def _chance(self) -> None:
-        for name in ("shuffles", "seed"):
-            if self.says.chance is not None and getattr(self.says.chance, name) < 0:
-                self._say(f"chance.{name}", "must be at least 0")
+        chance = self.says.chance
+        if chance is None:
+            return
+        for name, value, most in (
+            ("shuffles", chance.shuffles, MOST_SHUFFLES),
+            ("seed", chance.seed, 2**31 - 1),
+        ):
+            self._try("chance", lambda n=name, v=value, m=most: whole_number(n, v, 0, m))  # type: ignore[misc]
 
     def _joins(self) -> None:
         for name, join in self.says.joins.items():
@@ -188,8 +195,8 @@ class _Checks:
             else:
                 self._place(f"{path}.report", output.report)
             for name, least in (("top", 1), ("cards", 0), ("runs", 1)):
-                if getattr(output, name) < least:
-                    self._say(f"{path}.{name}", f"must be at least {least}")
+                value = getattr(output, name)
+                self._try(f"{path}", lambda n=name, v=value, m=least: whole_number(n, v, m))  # type: ignore[misc]
         for name in ("top", "cards", "thumbnails", "runs"):
             if not output.report and getattr(output, name) != getattr(Output, name):
                 self._say(f"{path}.{name}", "this is only for a report")
@@ -206,18 +213,15 @@ class _Checks:
         self._try(path, lambda: self._take(path, Path(file)))
 
     def _take(self, path: str, place: Path) -> None:
-        taken = self._places.get(place.resolve())
+        check_place(place, append=path == "gates.summary")
+        taken = self._places.get(places.real(place))
         for key, pattern in self._patterns.items():
             if place.absolute().match(pattern):
                 taken = taken or key
-        if place.is_dir():
-            self._say(path, f"{place} is a folder")
-        elif not place.absolute().parent.is_dir():
-            self._say(path, f"the folder {place.parent} does not exist")
-        elif taken:
+        if taken:
             self._say(path, f"{place} is already {taken}; name another file")
         else:
-            self._places[place.resolve()] = path
+            self._places[places.real(place)] = path
 
     def _table(self, path: str, name: str) -> None:
         schema, _, table = name.rpartition(".")
@@ -328,6 +332,7 @@ def read_sql(file: str) -> str:
     OptionError
         When it cannot be read.
     """
+    places.check_readable(file, "cannot read", OptionError)
     try:
         return Path(file).read_text(encoding="utf-8")
     except OSError as error:

@@ -13,9 +13,15 @@ from typing import Any
 
 from ibis.expr.types import Column, Table
 
-from prime_sql.engine import queries
+from prime_sql.engine import places, queries
 from prime_sql.engine.database import Database
-from prime_sql.engine.errors import InputError, shorten_list
+from prime_sql.engine.errors import (
+    InputError,
+    WarehouseError,
+    did_you_mean,
+    shorten,
+    shorten_list,
+)
 from prime_sql.engine.named_sources import named
 from prime_sql.engine.open_source import open_source
 from prime_sql.engine.options import Options
@@ -94,6 +100,10 @@ def write(
     InputError
         When a table cannot be read, or it is unclear which column is which.
     """
+    places.check_readable(db, "cannot open the database", WarehouseError)
+    home = Path(db).absolute().parent
+    if not home.is_dir():
+        raise WarehouseError(f"--db {db}: the folder {home} does not exist; make it first")
     database = Database(db, read_only=True) if Path(db).exists() else Database(None)
     wanted = Wanted(text=frozenset({"image_id"}))
     try:
@@ -107,7 +117,8 @@ def write(
             ):
                 if not table.limit(1).count().to_pyarrow().as_py():
                     raise InputError(f"{role}: {source} has no rows to guess from")
-            known = {name: column for name, column in columns.items() if column}
+            known = {name: column for name, column in columns.items() if column is not None}
+            _check(known, tables)
             draft = _guess(tables[0], tables[1], known)
     finally:
         database.discard()
@@ -129,6 +140,26 @@ def _from(folder: Path, source: str, role: str) -> str:
     if path is None:
         return table
     return f"{path if path.is_absolute() else os.path.relpath(path, folder)}:{table}"
+
+
+def _check(known: dict[str, str], tables: list[Table]) -> None:
+    """Refuse a column that was named but does not exist.
+
+    Raises
+    ------
+    InputError
+        When a table lacks it.
+    """
+    both = dict(zip(("predictions", "tags"), tables, strict=True))
+    of = {"image_id": ("predictions", "tags"), "tag": ("tags",)}
+    for name, column in known.items():
+        for role in of.get(name, ("predictions",)):
+            table = both[role]
+            if column not in table.columns:
+                raise InputError(
+                    f"{role} has no column {shorten(column)} (--{name.replace('_', '-')})."
+                    f"{did_you_mean(column, table.columns)} It has: {shorten_list(table.columns)}."
+                )
 
 
 # Guessing -----------------------------------------------------------------------------------------

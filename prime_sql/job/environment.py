@@ -20,8 +20,9 @@ _INSIDE = re.compile(r"(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>.*))?", 
 
 _MIXED = re.compile(r"(?=.*\d)(?=.*[^\W\d_])")
 
-# A shorter value is not a secret, and would be found in every other word.
-_SHORTEST = 4
+# A shorter value is not a secret, and would be found in every other line.
+_SHORTEST = 3
+_IN_WORDS = 4  # shorter ones are hidden where they are a word, not in the middle of others
 
 
 class Environment:
@@ -86,7 +87,7 @@ class Environment:
         if not forms:
             return text
         longest_first = sorted(forms, key=len, reverse=True)
-        whole = re.compile("|".join(map(re.escape, longest_first)))
+        whole = re.compile("|".join(map(_pattern, longest_first)))
         text = whole.sub(lambda match: forms[match[0]], text)
         # Long texts are cut in messages, perhaps in the middle of a value.
         parts = text.split("…")
@@ -96,7 +97,18 @@ class Environment:
                 if end:
                     parts[i] = part[:-end] + forms[form]
                     break
+        for i, part in enumerate(parts[1:], 1):
+            for form in longest_first:
+                begin = _cut(form[::-1], part[::-1])
+                if begin:
+                    parts[i] = forms[form] + part[begin:]
+                    break
         return "…".join(parts)
+
+
+def _pattern(form: str) -> str:
+    found = re.escape(form)
+    return found if len(form) >= _IN_WORDS else rf"(?<!\w){found}(?!\w)"
 
 
 def _forms(value: str) -> Iterator[str]:
@@ -104,7 +116,9 @@ def _forms(value: str) -> Iterator[str]:
     for part in {value, value.strip(), *value.split("\n"), *_credentials(value)}:
         yield part
         yield str(Path(part))
-        yield part.replace("'", "''")  # in an SQL literal
+        for quote_mark in "'\"":  # in an SQL literal or name, and what that means
+            yield part.replace(quote_mark, quote_mark * 2)
+            yield part.replace(quote_mark * 2, quote_mark)
         # An engine takes SQL and URLs apart; a word of letters and digits may be half a secret.
         yield from (word for word in re.findall(r"\w{6,}", part) if _MIXED.match(word))
         yield repr(part)[1:-1]
@@ -129,7 +143,7 @@ def _credentials(value: str) -> Iterator[str]:
 
 def _cut(form: str, text: str) -> int:
     """Return how many of the first characters of `form` end `text`; 0 if only a few do."""
-    for length in range(min(len(form), len(text)), _SHORTEST - 1, -1):
+    for length in range(min(len(form), len(text)), _IN_WORDS - 1, -1):
         if text.endswith(form[:length]):
             return length
     return 0

@@ -8,11 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from prime_sql.engine import places
 from prime_sql.engine.errors import OptionError, did_you_mean, first_line
 from prime_sql.job.checks import check
 from prime_sql.job.environment import Environment
 from prime_sql.job.reader import Reader
 from prime_sql.job.sections import Job, JobFile
+
+_OF_THE_SHELL = ("/dev/", "/proc/")  # where it puts what another command prints
 
 
 def read(
@@ -35,6 +38,9 @@ def read(
     OptionError
         When the file is missing, or something in it is wrong; the message lists everything.
     """
+    places.check_name(path, "cannot read", OptionError)
+    if not str(path).startswith(_OF_THE_SHELL):
+        places.check_readable(path, "cannot read", OptionError)
     path = Path(path)
     tree = _parse(path)
     environment = Environment(variables)
@@ -68,7 +74,7 @@ def _parse(path: Path) -> dict[str, Any]:
         raise OptionError(f"cannot read {path}: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
         raise OptionError(f"{path} is not UTF-8 text: {error}") from error
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # also a number of thousands of digits
         raise OptionError(f"{path} is not valid TOML: {error}") from error
 
 

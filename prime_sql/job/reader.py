@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
-from prime_sql.engine.errors import PrimeSqlError, did_you_mean, shorten
+from prime_sql.engine.errors import PrimeSqlError, cut, did_you_mean, shorten
 from prime_sql.engine.options import Options
 from prime_sql.job.sections import Chance, Columns, Gates, JobFile, Sources, Validation, keys
 
@@ -80,10 +80,14 @@ class Reader:
         """Return a text with the values of its environment variables."""
         if not value.strip():
             self.problems.append(f"{path} must not be empty")
+        elif "\0" in value:
+            self.problems.append(
+                f"{path} holds a null character, which no name, path or SQL can: {shorten(value)}"
+            )
         elif plain:
             if "${" in value.replace("$${", ""):
                 self.problems.append(
-                    f"{path} is a name, and takes no environment variable: {value}"
+                    f"{path} is a name, and takes no environment variable: {shorten(value)}"
                 )
             return value.replace("$${", "${")
         else:
@@ -99,7 +103,7 @@ class Reader:
 
 
 def _in(path: str, name: str) -> str:
-    shown = name if re.fullmatch(r"[\w-]+", name) else repr(name)
+    shown = cut(name, 60) if re.fullmatch(r"[\w-]+", name) else shorten(name, 60)
     return f"{path}.{shown}" if path else shown
 
 

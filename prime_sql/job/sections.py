@@ -103,7 +103,7 @@ class Chance:
     Attributes
     ----------
     shuffles
-        How many searches with shuffled errors; 0 for none.
+        How many searches with shuffled errors, up to 10,000; 0 for none.
     seed
         Seed of the shuffles.
     """

@@ -212,8 +212,17 @@ class _Steps:
     def _gates(self, run: Run, files: Files) -> list[Outcome]:
         parsed = [gates.parse(text) for text in self.says.gates.fail_on]
         outcomes = [
-            replace(outcome, gate=replace(outcome.gate, text=self.hide(outcome.gate.text)))
-            for outcome in gates.judge(run, parsed, on_sql=self._on_sql)
+            replace(
+                outcome,
+                gate=replace(outcome.gate, text=text.strip()),
+                note=outcome.note and self.hide(outcome.note),
+            )
+            # As the file says it: a value may be too short to be told from other words.
+            for outcome, text in zip(
+                gates.judge(run, parsed, on_sql=self._on_sql),
+                self.job.shown.gates.fail_on,
+                strict=True,
+            )
         ]
         if self.says.gates.junit:
             files.write(gate_files.junit(run, outcomes), Path(self.says.gates.junit))

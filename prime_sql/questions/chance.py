@@ -14,7 +14,8 @@ from prime_sql.discovery.recount import Stored
 from prime_sql.discovery.significance import fill, p_values
 from prime_sql.discovery.stored import StoredRun
 from prime_sql.engine import queries
-from prime_sql.engine.errors import OptionError
+from prime_sql.engine.defaults import MOST_SHUFFLES
+from prime_sql.engine.options import whole_number
 from prime_sql.engine.relation import Relation
 from prime_sql.engine.session import OnSql, Session
 from prime_sql.questions.ask import query
@@ -68,7 +69,7 @@ def null(
     Parameters
     ----------
     shuffles
-        How many times to shuffle; each shuffle is a search.
+        How many times to shuffle, up to 10,000; each shuffle is a search.
     seed
         Another seed gives other shuffles; the same seed the same ones on every machine.
     on_sql
@@ -88,9 +89,8 @@ def null(
     WarehouseError
         When the database is open for reading only.
     """
-    for name, value, lowest in (("shuffles", shuffles, 1), ("seed", seed, 0)):
-        if not isinstance(value, int) or isinstance(value, bool) or value < lowest:
-            raise OptionError(f"{name} must be a whole number, {lowest} or more, got {value!r}")
+    whole_number("shuffles", shuffles, most=MOST_SHUFFLES)
+    whole_number("seed", seed, lowest=0)
     stored = Stored.of(run)
     with run.writing(on_sql) as session:
         table = f"{session.schema}.shuffles"

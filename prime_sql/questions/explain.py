@@ -7,8 +7,8 @@ from typing import Any
 
 from prime_sql.discovery.stored import StoredRun
 from prime_sql.engine import queries
-from prime_sql.engine.errors import OptionError, QueryError
-from prime_sql.engine.options import LARGEST_MAX_TAGS
+from prime_sql.engine.errors import QueryError
+from prime_sql.engine.options import LARGEST_MAX_TAGS, whole_number
 from prime_sql.engine.relation import Relation, answer
 from prime_sql.questions.images import table_of_images, told_by
 
@@ -69,8 +69,7 @@ def explain(run: StoredRun, mode_id: str, *, examples: int = 12) -> Explanation:
     """
     if not isinstance(mode_id, str) or not mode_id.strip():
         raise QueryError(f"mode_id takes a mode_id or its first characters, got {mode_id!r}")
-    if not isinstance(examples, int) or isinstance(examples, bool) or examples < 0:
-        raise OptionError(f"examples must be a whole number, 0 or more, got {examples!r}")
+    examples = whole_number("examples", examples, lowest=0)
     mode_id = complete_mode_id(run, mode_id.strip())
 
     def ask(name: str, **values: Any) -> Relation:

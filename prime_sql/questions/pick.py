@@ -175,7 +175,10 @@ def _open_tags(pool: Any, options: Options, session: Session) -> None:
     """Make ``tags`` and ``tagged_pool`` of the session from a tags table."""
     source = open_source(pool, "tags", session, tags.wanted_tags(options))
     with reading("tags", describe(pool)):
-        tags.load_tags(source, options, session)
+        try:
+            tags.load_tags(source, options, session)
+        except InputError as error:
+            raise InputError(f"pool ({describe(pool)}): {error}") from error
         _tagged([source.table.select(image_id=source.table[options.image_id])], session)
 
 

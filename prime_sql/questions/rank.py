@@ -18,6 +18,7 @@ from prime_sql.discovery.stored import StoredRun
 from prime_sql.engine import queries
 from prime_sql.engine.defaults import ORDERS, OVERLAP, TOP
 from prime_sql.engine.errors import OptionError, did_you_mean
+from prime_sql.engine.options import whole_number
 from prime_sql.engine.relation import Relation
 from prime_sql.engine.session import OnSql, Session
 
@@ -212,8 +213,8 @@ def check(
         raise OptionError(
             f"by must be one of {', '.join(ORDERS)}, got {by!r}.{did_you_mean(str(by), ORDERS)}"
         )
-    if top is not None and (isinstance(top, bool) or not isinstance(top, int) or top < 1):
-        raise OptionError(f"top must be at least 1, got {top!r}")
+    if top is not None:
+        whole_number("top", top)
     for name, value, least in (("overlap", overlap, 0.0), ("min_jaccard", min_jaccard, -1.0)):
         if value is None:
             continue

@@ -8,7 +8,11 @@ from typing import Any
 
 from prime_sql.discovery.stored import StoredRun
 from prime_sql.engine import queries
-from prime_sql.engine.errors import OptionError, StoredCountsError
+from prime_sql.engine.errors import (
+    OptionError,
+    StoredCountsError,
+    shorten,
+)
 from prime_sql.engine.options import LARGEST_MAX_TAGS, Options, grouping
 from prime_sql.engine.relation import Relation, answer
 from prime_sql.questions.validation import stored
@@ -119,8 +123,9 @@ def _check(counted: StoredRun, options: Options, cells: list[dict[str, Any]]) ->
         )
     else:
         why = (
-            f"in class {first['class_name']!r} tag sets with fewer than {first['counted']:,} "
-            f"errors were not counted, and this cell admits sets with {first['needed']:,}"
+            f"in class {shorten(first['class_name'])} tag sets with fewer than "
+            f"{first['counted']:,} errors were not counted, and this cell admits sets with "
+            f"{first['needed']:,}"
         )
     least_images = min(cell["min_images"] for cell in cells)
     least_drop = min(cell["min_drop"] for cell in cells)

@@ -234,7 +234,7 @@ class FunctionClassifier(Classifier):
         label = str(label)
         if self.classes is not None and label not in self.classes:
             raise self._wrong(
-                f"{label!r}, which is not in {self.classes_from}."
+                f"{shorten(label)}, which is not in {self.classes_from}."
                 f"{did_you_mean(label, self.classes)}"
             )
         return _Answer(label, confidence)

@@ -77,6 +77,8 @@ def is_of_files(name: str) -> bool:
         When it can only be a file or folder, and there is none.
     """
     lower = name.lower()
+    if "://" in name and not lower.startswith("file://"):
+        return False
     if os.path.isdir(name):  # noqa: PTH112  # Path.is_dir raises where a name is too long
         return True
     if lower.endswith((*PARQUET, *CSV, *JSON, *DATABASE)):

@@ -17,14 +17,20 @@ from ibis.expr.types import Table, Value
 
 from prime_sql.engine import queries
 from prime_sql.engine.database import Destination
-from prime_sql.engine.errors import InputError, did_you_mean, shorten
+from prime_sql.engine.errors import (
+    InputError,
+    did_you_mean,
+    shorten,
+    shorten_list,
+)
 from prime_sql.engine.open_source import open_source
+from prime_sql.engine.places import shown
 from prime_sql.engine.session import OnSql, Session
 from prime_sql.engine.sources import CSV, JSON, PARQUET, Wanted, describe
 from prime_sql.vision import changes
 from prime_sql.vision.folders import Listing, from_the_root, is_of_files, list_files
 from prime_sql.vision.functions import ImageFunction, cores
-from prime_sql.vision.pictures import local_path, read, upright_size
+from prime_sql.vision.pictures import PictureError, local_path, read, upright_size
 from prime_sql.vision.steps import (
     Done,
     ImageProgress,
@@ -37,6 +43,8 @@ from prime_sql.vision.steps import (
 
 URI_COLUMNS = ("uri", "path", "file", "file_name", "filename")
 BYTES_COLUMNS = ("bytes", "image")
+
+_FEW = 20  # images that are looked at before any is loaded
 
 _FACTS = pa.struct(
     {
@@ -128,6 +136,7 @@ def load_images(
         listing = _list(source, session, names, root, replace=replace, may_be_empty=wants_gone)
         if listing is not None:
             listing.tell(where)
+        _check_pictures(session, source)
         none = "select cast(null as varchar) as table_name, cast(null as bigint) as dropped"
         session.create("forgotten", f"{none} where false")
 
@@ -303,6 +312,35 @@ def _no_file(where: str) -> InputError:
     return InputError(f"there is no file in {where}; give a folder with images")
 
 
+def _check_pictures(session: Session, source: Any) -> None:
+    """Refuse a list without a single picture: it is another folder or column that was meant.
+
+    Raises
+    ------
+    InputError
+        When there are a few files, and none can be used. More would be read twice for this.
+    """
+    ((images,),) = session.execute("listed", "select count(*) from listed")
+    if images > _FEW:
+        return
+    why = ""
+    for place in range(images):
+        ordered = f"from listed order by image_id limit 1 offset {place}"
+        ((uri, content),) = session.execute("listed", f"select uri, bytes {ordered}")
+        try:
+            upright_size(read(uri if content is None else content))
+        except PictureError as error:
+            why = why or (f"{shown(uri or '')}: {error}" if content is None else str(error))
+        else:
+            return
+    if not images:
+        return  # a later check says so
+    what = "the file cannot" if images == 1 else f"none of the {images:,} files can"
+    raise InputError(
+        f"{describe(source)}: {what} be used as a picture, for example {why}; nothing was loaded"
+    )
+
+
 def _in_table(
     source: Any,
     session: Session,
@@ -320,7 +358,7 @@ def _in_table(
         if name is not None and name not in (usual.get(option), *there):
             raise InputError(
                 f"images has no column {name!r} ({option}).{did_you_mean(name, there)} "
-                f"It has: {', '.join(there)}."
+                f"It has: {shorten_list(there)}."
             )
     where = next((table[name] for name in ([uri] if uri else URI_COLUMNS) if name in there), None)
     content = None
@@ -333,12 +371,12 @@ def _in_table(
     if where is None and content is None:
         raise InputError(
             "images has neither a column of URIs nor of bytes; name one with --uri or --bytes. "
-            f"It has: {', '.join(there)}."
+            f"It has: {shorten_list(there)}."
         )
     if image_id not in there and (where is None or image_id != "image_id"):
         raise InputError(
             f"images has no column {image_id!r} (--image-id).{did_you_mean(image_id, there)} "
-            f"It has: {', '.join(there)}."
+            f"It has: {shorten_list(there)}."
         )
     ids = table[image_id] if where is None or image_id in there else where
     text = ibis.null("string")

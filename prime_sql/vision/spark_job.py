@@ -12,7 +12,12 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from prime_sql.engine import queries
-from prime_sql.engine.errors import InputError, OptionError, did_you_mean
+from prime_sql.engine.errors import (
+    InputError,
+    OptionError,
+    did_you_mean,
+    shorten_list,
+)
 from prime_sql.vision.network import need
 from prime_sql.vision.settings import LATER
 from prime_sql.vision.spark_workers import (
@@ -237,7 +242,7 @@ def _selected(images: DataFrame, image_id: str, source: str, label: str | None) 
         if name is not None and name.partition(".")[0] not in images.columns:
             raise InputError(
                 f"images has no column {name!r}.{did_you_mean(name, images.columns)} "
-                f"It has: {', '.join(images.columns)}."
+                f"It has: {shorten_list(images.columns)}."
             )
     labels = functions.lit(None) if label is None else functions.col(label)
     found = images.select(

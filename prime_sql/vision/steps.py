@@ -19,7 +19,7 @@ import ibis
 import pyarrow as pa
 from ibis.expr.types import Table
 
-from prime_sql.engine import queries
+from prime_sql.engine import places, queries
 from prime_sql.engine.database import Database, Destination
 from prime_sql.engine.errors import InputError, PrimeSqlError, WarehouseError, first_line
 from prime_sql.engine.session import OnSql, Session
@@ -138,8 +138,10 @@ def open_session(
     """
     if into is None or str(into) == ":memory:":
         raise InputError("images go into a database that stays: a DuckDB file, or a connection")
-    if has_images and isinstance(into, (str, os.PathLike)) and not Path(into).exists():
-        raise InputError(f"there is no database {into}; {_LOAD_IMAGES}")
+    if isinstance(into, (str, os.PathLike)):
+        places.check_readable(into, "cannot open the database", WarehouseError)
+        if has_images and not Path(into).exists():
+            raise InputError(f"there is no database {places.shown(into)}; {_LOAD_IMAGES}")
     if dry_run:
         with _reading(into, on_sql) as session:
             yield session
@@ -191,8 +193,24 @@ def _prepare(database: Database, on_sql: OnSql | None, *, has_images: bool) -> N
         if has_images and not columns(session, "images"):
             raise InputError(f"the database holds no images; {_LOAD_IMAGES}")
         make(session, "images")
-        with session.transaction():
-            session.script("tables", queries.find("vision/tables/settings").render(session.dialect))
+        if not _are_made(session, "model_settings"):
+            sql = queries.find("vision/tables/settings").render(session.dialect)
+            with session.transaction():
+                session.script("tables", sql)
+
+
+def _are_made(session: Session, *names: str) -> bool:
+    """Return whether there are tables with these names and with our comments.
+
+    Making them again would change nothing but the file, even where a command is refused.
+    """
+    found = session.execute(
+        "tables",
+        "select count(*) from duckdb_tables() where database_name = current_database() "
+        "and schema_name = current_schema() and comment is not null "
+        f"and table_name in ({', '.join(map(queries.literal, names))})",
+    )
+    return bool(found[0][0] == len(names))
 
 
 def make(session: Session, kind: str, table: str | None = None, **values: Any) -> None:
@@ -207,6 +225,8 @@ def make(session: Session, kind: str, table: str | None = None, **values: Any) -
     _check_columns(session, kind, name)
     if kind != "images":
         values["table"] = name
+    elif _are_made(session, "images", "image_bytes", "image_problems", "image_files"):
+        return
     with session.transaction():
         sql = queries.find(f"vision/tables/{kind}").render(session.dialect, **values)
         session.script("tables", sql)

@@ -10,7 +10,12 @@ import ibis
 from ibis.expr.types import Table
 
 from prime_sql.engine.database import Destination
-from prime_sql.engine.errors import InputError, did_you_mean, first_line
+from prime_sql.engine.errors import (
+    InputError,
+    did_you_mean,
+    first_line,
+    shorten_list,
+)
 from prime_sql.engine.open_source import open_source
 from prime_sql.engine.session import OnSql, Session
 from prime_sql.engine.sources import Wanted, describe
@@ -136,7 +141,7 @@ def _rows(source: Any, role: str, names: dict[str, str], session: Session) -> Ta
         elif ours != "score" or theirs != "score":
             raise InputError(
                 f"{where} has no column {theirs!r}.{did_you_mean(theirs, opened.columns)} "
-                f"It has: {', '.join(opened.columns)}."
+                f"It has: {shorten_list(opened.columns)}."
             )
     if "score" in names:
         selected.setdefault("score", ibis.literal(1.0))

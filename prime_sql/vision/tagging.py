@@ -5,7 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from prime_sql.engine import queries
-from prime_sql.engine.errors import InputError, OptionError, shorten
+from prime_sql.engine.errors import (
+    InputError,
+    OptionError,
+    shorten,
+    shorten_list,
+)
 from prime_sql.engine.open_source import open_source
 from prime_sql.engine.session import Session
 from prime_sql.engine.sources import Wanted, describe
@@ -68,7 +73,8 @@ def load_synonyms(source: Any, session: Session) -> None:
         if name not in opened.columns:
             raise InputError(
                 f"synonyms ({describe(source)}) has no column {name!r}. It has: "
-                f"{', '.join(opened.columns)}. A row 'tyke,child' of synonym,tag makes one of two."
+                f"{shorten_list(opened.columns)}. A row 'tyke,child' of synonym,tag makes one of "
+                "two."
             )
     columns = {name: opened.table[name].cast("string").strip() for name in names}
     session.create_from("synonyms", opened.table.select(**columns).distinct())

@@ -9,7 +9,12 @@ from typing import Any
 import ibis
 import pyarrow as pa
 
-from prime_sql.engine.errors import InputError, OptionError, did_you_mean
+from prime_sql.engine.errors import (
+    InputError,
+    OptionError,
+    did_you_mean,
+    shorten_list,
+)
 from prime_sql.engine.open_source import open_source
 from prime_sql.engine.session import Session
 from prime_sql.engine.sources import Wanted, describe
@@ -50,7 +55,7 @@ def load_texts(source: Any, column: str | None, name: str, session: Session) -> 
             missing = column or COLUMNS[0]
             raise InputError(
                 f"{name} ({describe(source)}) has no column {missing!r}."
-                f"{did_you_mean(missing, opened.columns)} It has: {', '.join(opened.columns)}."
+                f"{did_you_mean(missing, opened.columns)} It has: {shorten_list(opened.columns)}."
             )
         texts = opened.table[found]
         texts = texts.unnest() if texts.type().is_array() else texts

@@ -66,7 +66,7 @@ def test_the_sql_of_a_card_runs_in_a_file_called_prime(stored):
         (["-o", "report.pdf"], "cannot write report.pdf: name a file that ends in .html, .json"),
         (["-o", "no/report.html"], "the folder no does not exist"),
         (["-o", "folder.html"], "it is a folder"),
-        (["-o", "prime.duckdb", "--format", "html"], "it is the database"),
+        (["-o", "prime.duckdb", "--format", "html"], "DB and --output are the same file"),
         (["--run", "9"], "holds no run 9"),
     ],
 )

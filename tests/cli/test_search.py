@@ -252,7 +252,7 @@ def test_quiet_and_verbose_exclude_each_other(folder):
         (["--min-drop", "nan"], "min_drop must be a finite number"),
         (["--min-drop", "30"], "min_drop must be between 0.001 and 1, got 30"),
         (["--necessity", "0.1,much"], "necessity must be numbers such as 0.1,0.05,0.025"),
-        (["--necessity", ""], "necessity must be numbers"),
+        (["--necessity", ""], "'--necessity': it is empty"),
         (["--group-by", "label,label"], "group_by names a column twice"),
         (["--wide", "--min-score", "1"], "min_score needs a long tags table"),
         (["--min-images", "many"], "Invalid value for '--min-images'"),

@@ -173,7 +173,9 @@ def test_a_job_waits_as_its_file_says(folder, monkeypatch):
         monkeypatch.setattr(time, "sleep", lambda _: holder.communicate())
         succeed("run", "job.toml")
     (folder / "job.toml").write_text(JOB.format(wait=-1))
-    assert "job.toml: wait must be at least 0 seconds, got -1" in fail("run", "job.toml")
+    assert "job.toml: wait must be at least 0 and at most 604,800 seconds" in fail(
+        "run", "job.toml"
+    )
 
 
 def test_a_warehouse_is_not_waited_for(folder):

@@ -1,7 +1,9 @@
 """Values of variables: where they are named, and in nothing that leaves a job."""
 
+import html
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -10,7 +12,7 @@ import pytest
 import prime_sql as ps
 from prime_sql.job.environment import Environment
 from tests import tables as data
-from tests.job.jobs import HIDDEN, ROOT, SECRET, VARIABLES, fail, succeed, write
+from tests.job.jobs import HIDDEN, JOB, ROOT, SECRET, VARIABLES, call, fail, succeed, write
 
 # What the file may say ----------------------------------------------------------------------------
 
@@ -164,3 +166,50 @@ def test_values_are_hidden_however_they_are_written(text):
     cut = environment.hide(f"got '{value[:9]}…, and more")
     assert cut == "got '${V}…, and more"
     assert environment.hide("nothing here") == "nothing here"
+
+
+GATES = """
+[gates]
+fail_on = [
+    "class_name = '${SHORT}' or images > 1",
+    "class_name <> '${QUOTED}' or images > 1",
+]
+junit = "gates.xml"
+summary = "summary.md"
+"""
+
+
+@pytest.mark.parametrize("short", ["pw9", "p9"])
+@pytest.mark.parametrize("quoted", ["it''s s3cr3t", 'a""b', "x''y"])
+def test_values_of_variables_are_in_no_outcome_of_a_gate(short, quoted, tables, tmp_path):
+    for file in tables.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    job = write(tmp_path, JOB + GATES)
+    result = call("run", job, SHORT=short, QUOTED=quoted)
+    assert result.exit_code == 1
+    for text in (
+        result.output,
+        (tmp_path / "gates.xml").read_text(),
+        html.unescape((tmp_path / "summary.md").read_text().replace("\\", "")),
+    ):
+        text = html.unescape(text)
+        assert "${SHORT}" in text
+        assert "${QUOTED}" in text
+        assert quoted not in text
+        assert not re.search(rf"\b{short}\b", text)
+
+
+def test_a_value_is_hidden_that_is_cut_or_short_or_written_in_another_way():
+    environment = Environment({"S": "abc", "L": "long-secret-value", "Q": "it''s \"\"so"})
+    for text in ("${S}", "${L}", "${Q}"):
+        environment.expand(text)
+    said = environment.hide(
+        "key abc=abc abcd; long-secr…; …cret-value now; it's \"\"so; it''s \"so; it''''s \"\"so"
+    )
+    assert said == "key ${S}=${S} abcd; ${L}…; …${L} now; ${Q}; ${Q}; ${Q}"
+
+
+def test_a_null_character_is_found_when_the_file_is_read(tables, tmp_path):
+    message = fail("run", write(tmp_path, f'name = "a\\u0000b"\n{JOB}'))
+    assert "name holds a null character" in message
+    assert not (tmp_path / "prime.duckdb").exists()

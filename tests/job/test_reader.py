@@ -52,7 +52,10 @@ OUTPUTS = {
     "ending of a report": ("report = 'a.pdf'", "outputs[1].report: name a file that ends in .htm"),
     "ending of a file": ("file = 'a.xlsx'", "name a file that ends in .parquet, .csv or .json"),
     "folder": ("file = 'x/a.csv'", "outputs[1].file: cannot write x/a.csv: the folder x does not"),
-    "report's folder": ("report = 'x/a.html'", "outputs[1].report: the folder x does not exist"),
+    "report's folder": (
+        "report = 'x/a.html'",
+        "cannot write x/a.html: the folder x does not exist",
+    ),
     "same": (
         "file = 'a.csv'\n[[outputs]]\nfile = './a.csv'",
         "outputs[2].file: a.csv is already outputs[1].file",
@@ -85,9 +88,9 @@ OUTPUTS = {
         "outputs[1].sql: a report shows the run",
     ),
     "cards": ("file = 'a.csv'\ncards = 3", "outputs[1].cards: this is only for a report"),
-    "long": (f"report = '{'a' * 300}.html'", "outputs[1].report: File name too long"),
-    "null": ('report = "a\\u0000b.html"', "outputs[1].report: "),
-    "top": ("report = 'a.html'\ntop = 0", "outputs[1].top: must be at least 1"),
+    "long": (f"report = '{'a' * 300}.html'", "its name is too long for the system"),
+    "null": ('report = "a\\u0000b.html"', "outputs[1].report holds a null character"),
+    "top": ("report = 'a.html'\ntop = 0", "outputs[1]: top must be at least 1, got 0"),
 }
 
 SECTIONS = {
@@ -100,7 +103,7 @@ SECTIONS = {
         "[validation]\nwhere = 'true'\ntolerance = nan\n[chance]\nshuffles = -1",
         "has 2 problems:\n  validation.tolerance: tolerance must be",
     ),
-    "chance": ("[chance]\nshuffles = -1", "chance.shuffles: must be at least 0"),
+    "chance": ("[chance]\nshuffles = -1", "chance: shuffles must be at least 0, got -1"),
     "join": ("[joins.orders]\nsource = 'x.csv'", "joins.orders: there is no file x.csv"),
     "join's name": ("[joins.classes]\nsource = 'orders.csv'", "this is a table of the results"),
     "gate": ("[gates]\nfail_on = ['accuracy_drop >']", "gates.fail_on[1]: the gate 'accuracy_"),
@@ -111,7 +114,10 @@ SECTIONS = {
     "gate unseen": ("[gates]\nfail_on = [\"verdict = 'fails'\"]", "only [validation] finds out"),
     "gate chance": ("[gates]\nfail_on = ['q_value < 0.1']", "names what only [chance] finds out"),
     "junit alone": ("[gates]\njunit = 'a.xml'", "gates.junit: it says which gates tripped; add"),
-    "junit": ("[gates]\njunit = 'x/a.xml'", "gates.junit: the folder x does not exist"),
+    "junit": (
+        "[gates]\njunit = 'x/a.xml'",
+        "gates.junit: cannot write x/a.xml: the folder x does not exist",
+    ),
 }
 
 CASES = {

@@ -171,7 +171,7 @@ def test_unknown_and_ambiguous_modes_name_candidates():
             assert f"{mode_id} ({class_name}: {tags})" in str(told.value)
         with pytest.raises(ps.QueryError, match="mode_id takes a mode_id or its first characters"):
             run.explain("")
-        with pytest.raises(ps.OptionError, match="examples must be a whole number, 0 or more"):
+        with pytest.raises(ps.OptionError, match="examples must be at least 0, got -1"):
             run.explain(modes[0][0], examples=-1)
         none = run.refilter(min_images=30)
         with pytest.raises(ps.QueryError, match=r"it has none at all\. No class has 30 images"):

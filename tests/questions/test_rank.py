@@ -299,7 +299,7 @@ def test_a_refiltered_run_and_a_file_open_for_reading(tmp_path):
     ("method", "options", "message"),
     [
         ("cover", {"top": 0}, "top must be at least 1, got 0"),
-        ("cover", {"top": True}, "top must be at least 1"),
+        ("cover", {"top": True}, "top must be a whole number, got True"),
         ("cover", {"by": "drops"}, "Did you mean 'drop'?"),
         ("cover", {"overlap": 0}, "overlap must be a share, above 0 and at most 1, got 0"),
         ("families", {"overlap": 1.1}, "overlap must be a share"),

@@ -256,10 +256,22 @@ def test_a_step_after_no_image_could_be_read_points_at_the_reasons(
     tmp_path: Path, db: Path
 ) -> None:
     (tmp_path / "damaged").mkdir()
-    (tmp_path / "damaged" / "a.png").write_bytes(b"x")
-    assert load_images(tmp_path / "damaged", db).problems == 1
+    for number in range(21):  # of fewer files none would be loaded
+        (tmp_path / "damaged" / f"{number}.png").write_bytes(b"x")
+    assert load_images(tmp_path / "damaged", db).problems == 21
     with pytest.raises(ps.InputError, match="no image could be read; the table image_problems"):
         vision.embed(db, "ViT-B-32", "openai")
+
+
+@pytest.mark.parametrize("files", [1, 3])
+def test_files_of_which_none_is_a_picture_are_refused(files: int, tmp_path: Path, db: Path) -> None:
+    (tmp_path / "texts").mkdir()
+    for number in range(files):
+        (tmp_path / "texts" / f"{number}.txt").write_text("no picture")
+    source = tmp_path / "texts" if files > 1 else tmp_path / "texts" / "0.txt"
+    with pytest.raises(ps.InputError, match=r"be used as a picture.*0\.txt.*nothing was loaded"):
+        load_images(source, db)
+    assert not db.exists()
 
 
 def test_no_labels_for_a_column_that_is_misspelt(pictures: Path, db: Path) -> None:
