@@ -8,10 +8,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import duckdb
+
 from prime_sql.engine import places, queries
 from prime_sql.engine.database import attach
 from prime_sql.engine.errors import (
     InputError,
+    LimitError,
+    WarehouseError,
     did_you_mean,
 )
 from prime_sql.engine.session import Session
@@ -25,6 +29,7 @@ from prime_sql.engine.sources import (
     Wanted,
     check_alike,
     describe,
+    why,
 )
 from prime_sql.engine.text_files import load_text
 
@@ -36,7 +41,13 @@ def open_named(name: str, role: str, rows: str, session: Session, wanted: Wanted
     """
     place = named(name, role)
     if place is None:
-        return _read_files(name, role, rows, session, wanted)
+        try:
+            return _read_files(name, role, rows, session, wanted)
+        except WarehouseError as error:
+            if isinstance(error, LimitError) or not isinstance(error.__cause__, duckdb.Error):
+                raise
+            said = why(error.__cause__).replace(name, describe(name))  # without credentials
+            raise InputError(f"cannot read {role} ({describe(name)}): {said}") from error
     path, table = place
     if path is None:
         catalog = session.backend.current_catalog

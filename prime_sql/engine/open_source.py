@@ -7,7 +7,6 @@ import re
 import sys
 from typing import Any
 
-import duckdb
 import ibis
 import ibis.expr.datatypes as dt
 import polars as pl
@@ -16,9 +15,7 @@ from ibis.expr.types import Table
 
 from prime_sql.engine.errors import (
     InputError,
-    LimitError,
     PrimeSqlError,
-    WarehouseError,
 )
 from prime_sql.engine.named_sources import open_named
 from prime_sql.engine.remote import RemoteSession
@@ -57,12 +54,8 @@ def open_source(source: Any, role: str, session: Session, wanted: Wanted) -> Sou
         # A self-join of a native table is several times faster than of another engine's; and a
         # view's own tables could share a name with a step of the search.
         return Source(session.create_from(rows, opened.table), opened.columns)
-    except PrimeSqlError as error:
-        damaged = isinstance(error, WarehouseError) and isinstance(error.__cause__, duckdb.Error)
-        if not damaged or isinstance(error, LimitError):
-            raise
-        why_not = why(error.__cause__ or error)
-        raise InputError(f"cannot read {role} ({describe(source)}): {why_not}") from error
+    except PrimeSqlError:
+        raise
     except Exception as error:  # anything that the user's engine, frame or file raises
         hint = "; give every column one type" if isinstance(error, pa.ArrowTypeError) else ""
         said = why(error)

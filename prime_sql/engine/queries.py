@@ -258,3 +258,14 @@ def _reading_order(folder: Path) -> tuple[bool, str]:
 
 if __name__ == "__main__":
     print(readme())
+
+
+def filled(sql: str, verbatim: dict[str, str] | None, dialect: str = "duckdb") -> str:
+    """Replace words by the conditions, in the engine's own dialect, that they stand for."""
+    if not verbatim:
+        return sql
+    # Token by token: a user's column, or a condition, may hold such a word as well.
+    for token in reversed(sqlglot.tokenize(sql, read=dialect)):
+        if token.token_type == TokenType.VAR and token.text in verbatim:
+            sql = f"{sql[: token.start]}({verbatim[token.text]}){sql[token.end + 1 :]}"
+    return sql

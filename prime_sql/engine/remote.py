@@ -32,7 +32,7 @@ from prime_sql.engine.errors import (
     first_line,
 )
 from prime_sql.engine.quoting import parse_table, teach_sqlglot
-from prime_sql.engine.session import OnSql, Session, Statement, filled
+from prime_sql.engine.session import OnSql, Session, Statement
 
 # The engines that a search can run in: what Ibis calls them, and their dialects.
 ENGINES = {
@@ -272,7 +272,7 @@ class RemoteSession(Session):
         """Translate a statement: its dialect, the names of the session's relations, its views."""
         native = translated(sql, self.conditions)
         native = renamed(native, self._names(*self._tables, *self._views), self.conditions)
-        return self._with_views(filled(native, verbatim, self.conditions))
+        return self._with_views(queries.filled(native, verbatim, self.conditions))
 
     def _literal(self, value: Any) -> str:
         if isinstance(value, datetime):

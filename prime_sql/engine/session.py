@@ -16,10 +16,8 @@ from typing import Any, Self, cast
 import duckdb
 import ibis
 import pyarrow as pa
-import sqlglot
 from ibis.backends.duckdb import Backend
 from ibis.expr.types import BooleanColumn, StringColumn, Table
-from sqlglot.tokens import TokenType
 
 from prime_sql.engine import alike, damage, duckdb_versions, limits, queries
 from prime_sql.engine.connection import file_of, in_turn, writer
@@ -217,7 +215,7 @@ class Session:
 
         Words of `verbatim` mean conditions in the engine's own dialect.
         """
-        select = filled(select, verbatim)
+        select = queries.filled(select, verbatim)
         kind = "view" if view else "table"
         rows = self.execute(name, f"create or replace temp {kind} {name} as\n{select}")
         return 0 if view else int(rows[0][0])
@@ -317,7 +315,7 @@ class Session:
         WarehouseError
             When the engine refuses it.
         """
-        query = filled(query, verbatim)
+        query = queries.filled(query, verbatim)
         try:
             return loading(self.backend, lambda: self.backend.sql(query))
         except (duckdb.Error, ibis.common.exceptions.IbisError) as error:
@@ -389,14 +387,3 @@ def scope(schema: str, runs: Mapping[str, int]) -> str:
         f"{name} as (select * from {schema}.{name} where run_id = {run_id})"
         for name, run_id in runs.items()
     )
-
-
-def filled(sql: str, verbatim: dict[str, str] | None, dialect: str = "duckdb") -> str:
-    """Replace words by the conditions, in the engine's own dialect, that they stand for."""
-    if not verbatim:
-        return sql
-    # Token by token: a user's column, or a condition, may hold such a word as well.
-    for token in reversed(sqlglot.tokenize(sql, read=dialect)):
-        if token.token_type == TokenType.VAR and token.text in verbatim:
-            sql = f"{sql[: token.start]}({verbatim[token.text]}){sql[token.end + 1 :]}"
-    return sql

@@ -337,9 +337,7 @@ def _text(draft: Draft, predictions: str, tags: str, db: str) -> str:
     ]
     if draft.wide:
         lines += ["wide = true  # one column per tag"]
-        lines += [
-            '# present = "value > 0"  # where an image has the tag; for other values than 0/1'
-        ]
+        lines += ['# present = "value > 0"  # which values mean that the tag is there']
     else:
         lines += ['# split_tags = ";"  # a tag such as snow;dog is several']
     lines += ["# normalise_tags = true  # tags that differ only in case or spaces are one"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import glob
 import hashlib
 import json
 import os
@@ -13,23 +12,20 @@ from typing import Any
 
 import ibis
 import pyarrow as pa
-from ibis.expr.types import Table, Value
 
 from prime_sql.engine import queries
 from prime_sql.engine.database import Destination
 from prime_sql.engine.errors import (
     InputError,
-    did_you_mean,
     shorten,
-    shorten_list,
 )
-from prime_sql.engine.open_source import open_source
 from prime_sql.engine.places import shown
 from prime_sql.engine.session import OnSql, Session
-from prime_sql.engine.sources import CSV, JSON, PARQUET, Wanted, describe
+from prime_sql.engine.sources import describe
 from prime_sql.vision import changes
-from prime_sql.vision.folders import Listing, from_the_root, is_of_files, list_files
+from prime_sql.vision.folders import Listing, is_of_files, list_files
 from prime_sql.vision.functions import ImageFunction, cores
+from prime_sql.vision.image_tables import in_table
 from prime_sql.vision.pictures import PictureError, local_path, read, upright_size
 from prime_sql.vision.steps import (
     Done,
@@ -40,9 +36,6 @@ from prime_sql.vision.steps import (
     open_session,
     run,
 )
-
-URI_COLUMNS = ("uri", "path", "file", "file_name", "filename")
-BYTES_COLUMNS = ("bytes", "image")
 
 _FEW = 20  # images that are looked at before any is loaded
 
@@ -281,7 +274,7 @@ def _list(
             raise _no_file(describe(source))
         listed = ibis.memtable(pa.Table.from_pylist(listing.rows, schema=_LISTED))
     else:
-        listed = _in_table(source, session, names, root)
+        listed = in_table(source, session, names, root)
     session.create_from("listed", listed)
     session.drop("source_images_rows")
     found = session.check("vision/checks/listed")
@@ -339,80 +332,3 @@ def _check_pictures(session: Session, source: Any) -> None:
     raise InputError(
         f"{describe(source)}: {what} be used as a picture, for example {why}; nothing was loaded"
     )
-
-
-def _in_table(
-    source: Any,
-    session: Session,
-    names: tuple[str, str | None, str | None, str, str],
-    root: str | os.PathLike[str] | None,
-) -> Table:
-    image_id, uri, bytes_, label, split = names
-    known = {image_id, label, split, *((uri,) if uri else URI_COLUMNS)}
-    known |= {bytes_} if bytes_ else {*BYTES_COLUMNS}
-    opened = open_source(source, "images", session, Wanted(frozenset(known)))
-    table, there = opened.table, opened.columns
-    usual = {"--label": "label", "--split": "split"}
-    asked = {"--uri": uri, "--bytes": bytes_, "--label": label, "--split": split}
-    for option, name in asked.items():
-        if name is not None and name not in (usual.get(option), *there):
-            raise InputError(
-                f"images has no column {name!r} ({option}).{did_you_mean(name, there)} "
-                f"It has: {shorten_list(there)}."
-            )
-    where = next((table[name] for name in ([uri] if uri else URI_COLUMNS) if name in there), None)
-    content = None
-    for name in [bytes_] if bytes_ else BYTES_COLUMNS:
-        if content is None and name in there:
-            content, beside = _bytes_of(table[name])
-            where = beside if where is None else where
-    if bytes_ is not None and content is None:
-        raise InputError(f"images: {bytes_!r} is {table[bytes_].type()}; give a column of bytes")
-    if where is None and content is None:
-        raise InputError(
-            "images has neither a column of URIs nor of bytes; name one with --uri or --bytes. "
-            f"It has: {shorten_list(there)}."
-        )
-    if image_id not in there and (where is None or image_id != "image_id"):
-        raise InputError(
-            f"images has no column {image_id!r} (--image-id).{did_you_mean(image_id, there)} "
-            f"It has: {shorten_list(there)}."
-        )
-    ids = table[image_id] if where is None or image_id in there else where
-    text = ibis.null("string")
-    path = text if where is None else where.cast("string").nullif("")
-    if uri is None and content is not None:
-        # Where there are bytes, the path only says where they came from.
-        path = ibis.ifelse(content.isnull(), path, text)
-    return table.select(
-        image_id=ids.cast("string"),
-        uri=_absolute(path, _root(source, root)),
-        split=table[split].cast("string") if split in there else text,
-        label=table[label].cast("string") if label in there else text,
-        bytes=ibis.null("binary") if content is None else content,
-    )
-
-
-def _bytes_of(column: Value) -> tuple[Value | None, Value | None]:
-    """Return the bytes, and the path that Hugging Face stores with them or instead of them."""
-    kind, path = column.type(), None
-    if kind.is_struct() and "bytes" in kind.names:
-        path = column["path"] if "path" in kind.names else None
-        column, kind = column["bytes"], kind["bytes"]
-    return (column, path) if kind.is_binary() else (None, None)
-
-
-def _root(source: Any, root: str | os.PathLike[str] | None) -> str:
-    """Return the folder that relative paths start from, with a slash at its end."""
-    if root is None:
-        name = str(os.fspath(source)) if isinstance(source, (str, os.PathLike)) else ""
-        is_file = name.lower().endswith((*PARQUET, *CSV, *JSON)) and "://" not in name
-        root = Path(name).parent if is_file and not glob.has_magic(name) else "."
-    text = str(root)
-    return text.rstrip("/") + "/" if "://" in text else f"{from_the_root(Path(text))}/"
-
-
-def _absolute(path: Value, root: str) -> Value:
-    stays = path.startswith("/") | path.contains("://") | path.startswith("data:")
-    stays |= path.startswith("file:") | path.re_search(r"^[A-Za-z]:[\\/]")
-    return ibis.ifelse(stays, path, ibis.literal(root).concat(path))
