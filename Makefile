@@ -15,7 +15,7 @@ unexport PYTHONDONTWRITEBYTECODE
 REPORT = $(if $(JUNIT),--junitxml=$(JUNIT)/$@.xml)
 PYTEST = -m pytest -n auto --dist worksteal $(REPORT)
 
-.PHONY: demo demo-images test test-these test-core test-vision test-kills fuzz environments chromium postgres test-random test-lowest lowest-tests test-schedules test-warehouses test-on-spark test-on-others lint bench bench-start bench-peers test-peers bench-vision example clean
+.PHONY: demo demo-images test test-these test-core test-vision test-kills fuzz environments chromium postgres test-random test-lowest lowest-tests test-schedules test-warehouses test-on-spark test-on-others lint bench bench-start bench-wide bench-peers test-peers bench-vision example clean
 
 demo: $(VENV)/.core  ## Install the core into .venv and show real failure modes of a real classifier
 	$(BIN)/prime-sql demo
@@ -157,6 +157,9 @@ bench: $(VENV)/.test  ## Time the search on three generated data sets against a 
 
 bench-start: $(VENV)/.test  ## What it costs to start: --version, --help, an import, a search of 200 images
 	$(BIN)/python -m benchmarks.start $(ARGS)
+
+bench-wide: $(VENV)/.test  ## Time a search with thousands of tag columns beside the same tags in long form
+	$(BIN)/python -m benchmarks.wide $(ARGS)
 
 bench-peers: $(VENV)/peers/.done  ## Time the search beside other tools that can find the same tag sets; draw the plots
 	$(VENV)/peers/bin/python -m benchmarks.peers $(ARGS)

@@ -23,7 +23,8 @@ from prime_sql.engine.sources import Source, Wanted, column_of, example_of, shap
 def wanted_tags(options: Options) -> Wanted:
     """Return which columns of a tags table are read."""
     if options.wide:
-        return Wanted()
+        flags = options.present is None
+        return Wanted(text=frozenset({options.image_id}) if flags else None, flags=flags)
     score = () if options.min_score is None else (options.score,)
     names = frozenset({options.image_id, options.tag, *score})
     return Wanted(names, numbers=frozenset(score))

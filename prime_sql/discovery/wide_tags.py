@@ -55,9 +55,7 @@ def unpivot(source: Source, options: Options, session: Session) -> Table:
     columns = list(kinds.items())
     if options.present is not None:
         return _where_present(options.present, columns, options, source, session)
-    values: dict[str, Any] = {"image_id": options.image_id, "columns": columns}
-    session.step("discovery/wide_tags/wide_values", view=True, **values)
-    session.step("discovery/wide_tags/present_values")
+    session.step("discovery/wide_tags/present_values", image_id=options.image_id, columns=columns)
     check = queries.find("discovery/checks/wide_values", session.plans).render(session.dialect)
     for tag, rows, image_id, value in session.execute("check_tags", check):
         raise InputError(
@@ -88,7 +86,7 @@ def _where_present(
     values: dict[str, Any] = {"image_id": options.image_id, "columns": columns}
     path = "discovery/wide_tags/wide_values"
     if source.untyped:
-        session.step(path, view=True, **values)
+        session.step(path, view=True, as_numbers=False, **values)
         is_word = f"not regexp_full_match(value, '{_IS_NUMBER}')"
         words = session.execute("check_tags", f"select 1 from wide_values where {is_word} limit 1")
         as_numbers = not words

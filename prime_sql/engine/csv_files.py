@@ -11,7 +11,7 @@ import gzip
 import io
 import itertools
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
@@ -26,6 +26,7 @@ Execute = Callable[[str, str], list[tuple[Any, ...]]]
 _HEAD = 1 << 20  # bytes of a file that settle how it is written
 _SAMPLE = 100  # records of it
 _TITLES = 20  # a header is among so many records
+_MOST_VALUES = 20_000
 _DELIMITERS = (",", "\t", ";", "|")
 
 
@@ -49,10 +50,13 @@ class Form:
     escape: str
     skip: int
 
-    def reader(self, files: Sequence[str]) -> str:
-        """Return the call that reads files of this form, all columns as text."""
+    def reader(self, files: Sequence[str], flags: Collection[str] = ()) -> str:
+        """Return the call that reads files of this form, all columns but flags as text."""
         # Whatever the columns are called: names of the file may be what DuckDB takes for one.
-        columns = ", ".join(f"{_place(i)}: 'VARCHAR'" for i in range(len(self.names)))
+        columns = ", ".join(
+            f"{_place(i)}: '{'BOOLEAN' if name.lower() in flags else 'VARCHAR'}'"
+            for i, name in enumerate(self.names)
+        )
         return (
             f"read_csv([{', '.join(map(queries.literal, files))}], columns = {{{columns}}}, "
             f"header = true, skip = {self.skip}, delim = {queries.literal(self.delimiter)}, "
@@ -84,8 +88,21 @@ class CsvFiles:
     groups: dict[Form, list[str]]
     columns: list[str]
 
-    def load(self, relation: str, columns: Sequence[str], execute: Execute) -> None:
+    def load(
+        self,
+        relation: str,
+        columns: Sequence[str],
+        execute: Execute,
+        *,
+        flags: Collection[str] = (),
+    ) -> bool:
         """Make a temporary table of these columns of all files, as text.
+
+        Returns
+        -------
+        bool
+            Whether there is one: none, if any of the `flags` is neither true nor false, or if there
+            is anything else to say.
 
         Raises
         ------
@@ -94,25 +111,29 @@ class CsvFiles:
         """
         try:
             execute(
-                relation, f"create or replace temp table {relation} as\n{self._select(columns)}"
+                relation,
+                f"create or replace temp table {relation} as\n{self._select(columns, flags)}",
             )
         except LimitError:
             raise
         except Exception as error:
+            if flags:
+                return False
             cause = error.__cause__ or error
             if _is_about_quotes(cause):
                 # MySQL and Spark write a backslash before a quote.
                 escaped = {replace(form, escape="\\"): self.groups[form] for form in self.groups}
                 if any(form not in self.groups for form in escaped):
                     try:
-                        replace(self, groups=escaped).load(relation, columns, execute)
-                        return
+                        return replace(self, groups=escaped).load(relation, columns, execute)
                     except InputError:
                         pass
             raise InputError(self._explained(cause)) from error
-        self._check_headers(relation, columns, execute)
+        if not flags:  # a header would be none
+            self._check_headers(relation, columns, execute)
+        return True
 
-    def _select(self, columns: Sequence[str]) -> str:
+    def _select(self, columns: Sequence[str], flags: Collection[str]) -> str:
         parts = []
         for form, files in self.groups.items():
             places = {name.lower(): _place(i) for i, name in enumerate(form.names)}
@@ -120,7 +141,7 @@ class CsvFiles:
                 f"{places.get(name.lower(), 'cast(null as varchar)')} as {queries.identifier(name)}"
                 for name in columns
             )
-            parts.append(f"select {terms} from {form.reader(files)}")
+            parts.append(f"select {terms} from {form.reader(files, flags)}")
         return "\nunion all\n".join(parts)
 
     def _explained(self, cause: BaseException) -> str:
@@ -214,7 +235,7 @@ def _form(file: str, role: str, wanted: Wanted, execute: Execute) -> Form:
         above, delimiters, head = 1, [said[1]], head[said.end() :]
     best: tuple[tuple[float, ...], Form, list[list[str]], list[list[str]]] | None = None
     for delimiter, quote in itertools.product(delimiters, ('"', "'")):
-        records = list(itertools.islice(_records(head, delimiter, quote), _TITLES + _SAMPLE))
+        records = _first_records(head, delimiter, quote)
         if not whole and len(records) > 1:
             records.pop()  # it may go on
         if not records:
@@ -321,6 +342,18 @@ def _file_records(file: str, form: Form) -> Iterator[tuple[int, list[str]]]:
         lines = itertools.islice(text, form.skip, None)
         for line, record in _records(lines, form.delimiter, form.quote):
             yield form.skip + line, record
+
+
+def _first_records(head: str, delimiter: str, quote: str) -> list[tuple[int, list[str]]]:
+    """Return the records that settle how a file is written; fewer, if they are wide."""
+    records: list[tuple[int, list[str]]] = []
+    values = 0
+    for line, record in _records(head, delimiter, quote):
+        records.append((line, record))
+        values += len(record)
+        if len(records) == _TITLES + _SAMPLE or (values > _MOST_VALUES and len(records) > 5):
+            break
+    return records
 
 
 def _known(record: list[str], wanted: Wanted) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -49,11 +50,17 @@ def _fetch_record_batch(self: Any, rows_per_batch: int = 1_000_000) -> Any:
 _ibis_type_from_string = DuckDBType.from_string.__func__
 
 
+@lru_cache(maxsize=256)
+def _parsed(text: str, nullable: bool | None) -> Any:
+    return _ibis_type_from_string(DuckDBType, text, nullable)
+
+
 def _type_from_string(cls: type[DuckDBType], text: str, nullable: bool | None = None) -> Any:
     # A column of nulls has a type of its own in DuckDB 2, which Ibis cannot read; before, it was an
     # INTEGER. A field of that name is followed by its type.
     text = re.sub(r'"NULL"(?=[,)\[]|$)', "INTEGER", text)
-    return _ibis_type_from_string(cls, text, nullable)
+    # A table may have thousands of columns, of few types, and Ibis parses the type of each.
+    return _parsed(text, nullable)
 
 
 def returns_rows(query: str) -> bool:

@@ -59,12 +59,15 @@ class Wanted:
         well is read twice.
     numbers
         Columns that have to hold numbers.
+    flags
+        Whether all columns but those of `text` are true and false, if they can be.
     """
 
     names: frozenset[str] | None = None
     text: frozenset[str] | None = None
     in_conditions: Mapping[str, frozenset[str]] = field(default_factory=dict)
     numbers: frozenset[str] = frozenset()
+    flags: bool = False
 
     def reads(self, name: Any) -> bool:
         """Return whether a column is read."""

@@ -48,12 +48,18 @@ def load_text(
     else:
         files = open_csv(name, role, wanted, execute)
         read = wanted.among(files.columns)
-        files.load(relation, read, execute)
         nested = set()
+        if wanted.flags:
+            flags = {column.lower() for column in read if not wanted.stays_text(column)}
+            # Thousands of columns of text would take longer than the search.
+            if files.load(relation, read, execute, flags=flags):
+                return files.columns, {}
+        files.load(relation, read, execute)
     asked = [
         column
         for column in read
         if column not in nested
+        and not wanted.flags
         and (
             not wanted.stays_text(column)
             or column.lower() in wanted.in_conditions
