@@ -14,7 +14,7 @@ select
     'true' as value,
     1 as is_present
 {% elif kind == 'number' %}
-    cast("value of the column" as varchar) as value,
+    regexp_replace(cast("value of the column" as varchar), '[.]0$', '') as value,
     case when "value of the column" = 1 then 1 else 0 end as is_present
 {% else %}
     "value of the column" as value,
