@@ -84,7 +84,8 @@ environments: $(addprefix $(VENV)/,.test lowest/.done schedules/.done warehouses
 
 # The tests that between them call other packages in each way that we do: those without a model are chosen
 # by `make lowest-tests`, and input in every form; those with one, by hand.
-LOWEST := @tests/lowest_tests.txt tests/engine/test_sources.py tests/engine/test_files_without_types.py \
+LOWEST := @tests/lowest_tests.txt $(addprefix tests/engine/test_,$(addsuffix .py,sources files_without_types csv_files \
+	json_files column_types)) \
 	tests/discovery/test_search.py::test_search_equals_the_oracle \
 	$(addprefix tests/vision/, \
 	classifiers \
