@@ -47,7 +47,8 @@ def test_a_run_carries_the_name_of_its_job(tmp_path):
     one = json.loads(succeed("runs", db, "--job", "strict", "--format", "json").stdout)
     assert [row["run_id"] for row in one] == [3]
     assert "has no runs of job nobody" in succeed("runs", db, "--job", "nobody").stdout
-    assert "Invalid value for '--job': it is empty" in fail(
+    refusal = fail(*line, tmp_path / "b.duckdb", "--job", " ")
+    assert "Invalid value for '--job': it is empty" in refusal
         *line, tmp_path / "b.duckdb", "--job", " "
     )
     assert not (tmp_path / "b.duckdb").exists()
