@@ -49,8 +49,6 @@ def test_a_run_carries_the_name_of_its_job(tmp_path):
     assert "has no runs of job nobody" in succeed("runs", db, "--job", "nobody").stdout
     refusal = fail(*line, tmp_path / "b.duckdb", "--job", " ")
     assert "Invalid value for '--job': it is empty" in refusal
-        *line, tmp_path / "b.duckdb", "--job", " "
-    )
     assert not (tmp_path / "b.duckdb").exists()
 
 
