@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from prime_sql.engine import queries
 from prime_sql.engine.csv_files import Execute
@@ -58,7 +59,8 @@ def typed_columns(
     """
     told = {name: type_ for name, type_ in (known or {}).items() if type_ != "VARCHAR"}
     asked = [name for name in columns if name not in told]
-    kinds = _kinds(relation, asked, execute) if asked else {}
+    uses = {name: wanted.in_conditions.get(name.lower(), frozenset()) for name in columns}
+    kinds = _kinds(relation, asked, execute, uses, wanted) if asked else {}
     for name, kind in kinds.items():
         if name in wanted.numbers and kind.counts["no_number"]:
             raise InputError(
@@ -67,7 +69,6 @@ def typed_columns(
             )
         if known is not None:  # a text of a JSON file is no number, whatever it looks like
             kind.counts |= dict.fromkeys(("no_truth", "no_small_whole", "no_whole", "no_number"), 1)
-    uses = {name: wanted.in_conditions.get(name.lower(), frozenset()) for name in columns}
     # Columns that are compared with each other have one type, or are compared as they are written.
     compared = [name for name in columns if AS_COLUMN in uses[name]]
     types = {_family(told.get(name) or kinds[name].type) for name in compared}
@@ -120,16 +121,36 @@ class _Kind:
         return f"cast(strptime(trim({quoted}), {_FORMATS[type_]}) as date)"
 
 
-def _kinds(relation: str, columns: Sequence[str], execute: Execute) -> dict[str, _Kind]:
-    sql = queries.find("engine/column_types/text_kinds", "duckdb").render(
-        relation=relation, columns=list(columns)
-    )
+def _kinds(
+    relation: str,
+    columns: Sequence[str],
+    execute: Execute,
+    uses: Mapping[str, frozenset[str]],
+    wanted: Wanted,
+) -> dict[str, _Kind]:
+    def ask(question: str, names: Sequence[str]) -> dict[str, tuple[Any, ...]]:
+        """Return the answer for each column; none for those without any value."""
+        if not names:
+            return {}
+        query = queries.find(f"engine/column_types/{question}", "duckdb")
+        rows = execute("types", query.render(relation=relation, columns=list(names)))
+        return {name: tuple(values) for name, *values in rows}
+
     kinds = {}
-    for name, filled, *counts, padded, no_number, texts, numbers in execute("types", sql):
+    found = ask("text_kinds", columns)
+    numeric = [name for name, row in found.items() if not row[4]]
+    # No number is a day, and what has to be a number need be nothing else.
+    days = ask("text_days", [n for n in found if n not in numeric and n not in wanted.numbers])
+    # Whether two texts are one number matters only where the texts matter, too.
+    names = [n for n in numeric if n not in wanted.numbers and uses[n] != {AS_VALUE}]
+    numbers = ask("text_numbers", names)
+    for name in columns:
+        filled, *counts, padded, no_number = found.get(name, (0, *[0] * 5, None))
+        counts += days.get(name, [1] * 4 if name in numeric else [0] * 4)
+        texts, different = numbers.get(name, (0, 0))
         against = dict(zip(_TYPES, counts, strict=True))
-        kinds[name] = _Kind(name, filled, against, padded, no_number, texts, numbers)
-    nothing = dict.fromkeys(_TYPES, 0)
-    return {name: kinds.get(name, _Kind(name, 0, nothing, 0, None, 0, 0)) for name in columns}
+        kinds[name] = _Kind(name, filled, against, padded, no_number, texts, different)
+    return kinds
 
 
 def _is_typed(kind: _Kind, uses: frozenset[str], alike: bool, role: str) -> bool:

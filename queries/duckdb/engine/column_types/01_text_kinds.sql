@@ -1,10 +1,10 @@
--- Of which kinds are all values of the columns of a text file?
+-- Are all values of the columns of a text file truth values, or numbers?
 -- reads: the relation `relation`, of texts
 -- parameter relation: which one
 -- parameter columns: its columns to look at
 -- returns: column_name, filled (values that are not null), and how many of those are no truth value,
---    small_whole number (below 10^18), whole number, number, date, moment, day_first and month_first
---    date; padded (numbers that begin with 0, as 007); no_number_example; texts and numbers, how many different ones
+--    small_whole number (of 64 bits), whole number, number; padded (numbers that begin with 0, as 007);
+--    no_number_example
 with each_value as (
     unpivot (
         select
@@ -23,36 +23,27 @@ read as (
     select
         column_name,
         value_text,
-        trim(value_text) as bare,
-        -- What is not a number but can be cast to one, such as nan, is none.
-        case when regexp_full_match(trim(value_text), '[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?')
-            then try_cast(value_text as double) end as number
+        -- What can be cast to a number and is none to people, such as nan and 1_000, is none.
+        isfinite(try_cast(value_text as double)) and not contains(value_text, '_') as is_number,
+        not contains(value_text, '.') and not contains(lower(value_text), 'e') as is_whole
     from each_value
 )
 
 select
     column_name,
     count(*) as filled,
-    count(*) filter (where lower(bare) not in ('true', 'false', 't', 'f', 'yes', 'no')) as no_truth,
-    count(*) filter (where not regexp_full_match(bare, '[-+]?[0-9]{1,18}')) as no_small_whole,
-    count(*) filter (where not regexp_full_match(bare, '[-+]?[0-9]{1,37}')) as no_whole,
-    count(*) filter (where number is null) as no_number,
     count(*) filter (
-        where not regexp_full_match(bare, '[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}') or try_cast(bare as date) is null
-    ) as no_date,
+        where length(value_text) > 7
+        or lower(trim(value_text)) not in ('true', 'false', 't', 'f', 'yes', 'no')
+    ) as no_truth,
     count(*) filter (
-        where not regexp_full_match(bare, '[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([T ].*)?')
-        or try_cast(bare as timestamp) is null
-    ) as no_moment,
+        where not coalesce(is_number and is_whole and try_cast(value_text as bigint) is not null, false)
+    ) as no_small_whole,
     count(*) filter (
-        where try_strptime(bare, ['%d/%m/%Y', '%d-%m-%Y', '%d.%m.%Y']) is null
-    ) as no_day_first,
-    count(*) filter (
-        where try_strptime(bare, ['%m/%d/%Y', '%m-%d-%Y', '%m.%d.%Y']) is null
-    ) as no_month_first,
-    count(*) filter (where regexp_full_match(bare, '[-+]?0[0-9].*')) as padded,
-    min(value_text) filter (where number is null) as no_number_example,
-    count(distinct value_text) as texts,
-    count(distinct number) as numbers
+        where not coalesce(is_number and is_whole and length(value_text) <= 37, false)
+    ) as no_whole,
+    count(*) filter (where not coalesce(is_number, false)) as no_number,
+    count(*) filter (where regexp_matches(value_text, '^\s*[-+]?0[0-9]')) as padded,
+    min(value_text) filter (where not coalesce(is_number, false)) as no_number_example
 from read
 group by column_name
